@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "channel.h"
+
+#include "cleanup.h"
+#include "diag.h"
+#include "wire.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
+/* A person at a terminal wants to know after this many milliseconds what is taking so long. */
+#define PATIENCE 2000
+
+/* unix_dgram_sendmsg() of the kernel keeps this much of the send buffer to itself. */
+#define BUFFER_RESERVE 32
+
+static int64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+int64_t deadline_in(unsigned int seconds)
+{
+	return now() + (int64_t)seconds * 1000;
+}
+
+int deadline_left(int64_t deadline)
+{
+	int64_t left = deadline - now();
+
+	if (left < 0)
+		return 0;
+	return left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
+static int smaller(int a, int b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * Waits for EVENTS of the socket, or for MILLISECONDS where EVENTS is 0.
+ * Returns 0, -EINTR where a signal asks to end, -ETIMEDOUT at the deadline.
+ */
+static int wait_for(struct channel *channel, short events, int milliseconds)
+{
+	struct pollfd waits[] = {
+		{ .fd = channel->interrupt, .events = POLLIN },
+		{ .fd = events ? channel->fd : -1, .events = events },
+	};
+	bool silent = !channel->waiting_for;
+
+	for (;;) {
+		int left = deadline_left(channel->deadline);
+		int most = smaller(left, events ? (silent ? left : PATIENCE) : milliseconds);
+		int ready = poll(waits, 2, most);
+
+		if (ready < 0 && errno != EINTR)
+			return -errno;
+		if (ready > 0 && waits[0].revents)
+			return -EINTR;
+		if (ready > 0)
+			return 0;
+		if (left == most)
+			return -ETIMEDOUT;
+		if (!events)
+			return 0;
+		if (!silent && isatty(STDERR_FILENO))
+			diag_error("waiting for %s (Ctrl-C ends it)", channel->waiting_for);
+		channel->waiting_for = NULL;
+		silent = true;
+	}
+}
+
+int channel_check_buffer(int fd)
+{
+	int size;
+	socklen_t length = sizeof(size);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0)
+		return -errno;
+	return (size_t)size >= wire_largest_open() + BUFFER_RESERVE ? 0 : -ENOBUFS;
+}
+
+int channel_refuse_descriptors(int fd)
+{
+	int off = 0;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off)) < 0 &&
+	    errno != ENOPROTOOPT)
+		return -errno;
+	return 0;
+}
+
+int channel_connect(struct channel *channel, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	_cleanup_close_ int fd = -1;
+	int error;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+
+	/* Never blocking: the other side decides when it reads, this side how long it waits. */
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	error = channel_check_buffer(fd);
+	if (error < 0)
+		return error;
+	/* EAGAIN: the listener's queue is full, and poll(2) cannot wait for room in it. */
+	for (int pause = 1; connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0;
+	     pause = smaller(2 * pause, 100)) {
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		error = wait_for(channel, 0, pause);
+		if (error < 0)
+			return error;
+	}
+	channel->fd = take_fd(&fd);
+	return 0;
+}
+
+int channel_send(struct channel *channel, const void *packet, size_t size, int fd)
+{
+	struct iovec data = { .iov_base = (void *)packet, .iov_len = size };
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	}
+	while (sendmsg(channel->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+		int error;
+
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN)
+			return -errno;
+		error = wait_for(channel, POLLOUT, 0);
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+/* The one descriptor of MESSAGE, or -1; whatever else came is closed, and -EBADMSG says so. */
+static int receive_descriptor(struct msghdr *message, int *fdp)
+{
+	bool bad = message->msg_flags & MSG_CTRUNC;
+
+	*fdp = -1;
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part;
+	     part = CMSG_NXTHDR(message, part)) {
+		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
+			bad = true;
+			continue;
+		}
+		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len;
+		     at += sizeof(int)) {
+			int fd;
+
+			memcpy(&fd, (char *)part + at, sizeof(fd));
+			if (*fdp < 0 && fd >= 0) {
+				*fdp = fd;
+				continue;
+			}
+			close_fd(fd);
+			bad = true;
+		}
+	}
+	if (bad)
+		*fdp = close_fd(*fdp);
+	return bad ? -EBADMSG : 0;
+}
+
+ssize_t channel_receive(struct channel *channel, void *buffer, size_t size, int *fdp)
+{
+	struct iovec data = { .iov_base = buffer, .iov_len = size };
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+
+	for (;;) {
+		/* Without room for control messages the kernel drops descriptors itself. */
+		struct msghdr message = { .msg_iov = &data,
+					  .msg_iovlen = 1,
+					  .msg_control = fdp ? &control : NULL,
+					  .msg_controllen = fdp ? sizeof(control) : 0 };
+		ssize_t received =
+			recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+		int error = 0;
+
+		if (received == 0)
+			return -ECONNRESET;
+		if (received > 0) {
+			if (fdp)
+				error = receive_descriptor(&message, fdp);
+			return error < 0 ? error : received;
+		}
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		error = wait_for(channel, POLLIN, 0);
+		if (error < 0)
+			return error;
+	}
+}

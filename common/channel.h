@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The socket between helper and server: one packet at a time, at most one descriptor with it, and
+ * an end to every wait. Nobody else touches a control message.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct channel {
+	int fd;           /* the socket; the owner of the struct closes it */
+	int64_t deadline; /* no wait goes on after this, see deadline_in() */
+	int interrupt;    /* a signalfd(2) that ends a wait when it is readable, or -1 */
+	/* What a person at a terminal reads when a wait takes over 2 s; NULL: nothing. It is shown
+	 * once. */
+	const char *waiting_for;
+};
+
+/* The moment SECONDS from now, in milliseconds of CLOCK_MONOTONIC. */
+int64_t deadline_in(unsigned int seconds);
+
+/* The milliseconds until DEADLINE, at least 0, for poll(2). */
+int deadline_left(int64_t deadline);
+
+/*
+ * Connects to the SOCK_SEQPACKET socket at PATH, and stores the socket in CHANNEL->fd.
+ * Returns 0; -ENOENT or -ECONNREFUSED where nobody listens; -ENOBUFS where the kernel gives the
+ * socket too small a send buffer for the protocol (nothing is connected then); -ENAMETOOLONG;
+ * -ETIMEDOUT, -EINTR; or what connect(2) says.
+ */
+int channel_connect(struct channel *channel, const char *path);
+
+/* 0 where the send buffer of the socket FD holds the protocol's largest command, else -ENOBUFS. */
+int channel_check_buffer(int fd);
+
+/*
+ * Tells the kernel to drop descriptors that the other side sends (SO_PASSRIGHTS, Linux 6.16).
+ * A kernel that does not know how is fine: 0.
+ */
+int channel_refuse_descriptors(int fd);
+
+/*
+ * Sends a packet, and a copy of FD with it where FD is not negative.
+ * Returns 0; -ETIMEDOUT, -EINTR, -EPIPE; or what sendmsg(2) says.
+ */
+int channel_send(struct channel *channel, const void *packet, size_t size, int fd);
+
+/*
+ * Receives a packet into BUFFER. One that is larger than SIZE is cut, its true size is returned.
+ * FDP: where the descriptor that came with it goes, close-on-exec, -1 for none; the caller owns it.
+ * NULL: none is wanted, and one that comes is never seen by this process.
+ * Returns the packet's size; -ECONNRESET where the other side has hung up; -EBADMSG where a
+ * descriptor was cut out on its way, or what came is not one descriptor; -ETIMEDOUT, -EINTR; or
+ * what recvmsg(2) says.
+ */
+ssize_t channel_receive(struct channel *channel, void *buffer, size_t size, int *fdp);

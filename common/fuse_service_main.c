@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A service's whole life with libfuse's high-level API, as fuse_main() is for other servers.
+ */
+#define FUSE_USE_VERSION 319
+
+#include "fuse_service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What fuse_main() returns, see its documentation in fuse.h. */
+enum {
+	SERVED = 0,
+	BAD_ARGUMENTS = 1,
+	NO_FILESYSTEM = 3,
+	NOT_MOUNTED = 4,
+	NO_SIGNAL_HANDLERS = 6,
+	LOOP_FAILED = 7,
+};
+
+static int serve(struct fuse *fuse, const struct fuse_cmdline_opts *opts)
+{
+	if (opts->singlethread)
+		return fuse_loop(fuse);
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 12)
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int error;
+
+	if (!config)
+		return -ENOMEM;
+	fuse_loop_cfg_set_clone_fd(config, (unsigned int)opts->clone_fd);
+	fuse_loop_cfg_set_idle_threads(config, opts->max_idle_threads);
+	fuse_loop_cfg_set_max_threads(config, opts->max_threads);
+	error = fuse_loop_mt(fuse, config);
+	fuse_loop_cfg_destroy(config);
+	return error;
+#else
+	struct fuse_loop_config config = { .clone_fd = opts->clone_fd,
+					   .max_idle_threads = opts->max_idle_threads };
+
+	return fuse_loop_mt(fuse, &config);
+#endif
+}
+
+/* Mounts FUSE and serves it until it is unmounted. */
+static int mount_and_serve(struct fuse_service *sf, struct fuse *fuse,
+			   struct fuse_cmdline_opts *opts)
+{
+	struct fuse_session *se = fuse_get_session(fuse);
+	int result = NOT_MOUNTED;
+
+	if (fuse_set_signal_handlers(se) != 0)
+		return NO_SIGNAL_HANDLERS;
+	if (fuse_service_session_mount(sf, se, 0, opts) == 0 &&
+	    fuse_service_send_goodbye(sf, 0) == 0)
+		result = serve(fuse, opts) == 0 ? SERVED : LOOP_FAILED;
+	fuse_remove_signal_handlers(se);
+	return result;
+}
+
+int fuse_service_main_sized(struct fuse_service *sf, struct fuse_args *args,
+			    const struct fuse_operations *op, size_t op_size, void *user_data)
+{
+	struct fuse_cmdline_opts opts = { 0 };
+	struct fuse *fuse = NULL;
+	int result = BAD_ARGUMENTS;
+
+	if (fuse_service_parse_cmdline_opts(args, &opts) == 0 && opts.mountpoint) {
+		fuse = fuse_new(args, op, op_size, user_data);
+		result = fuse ? mount_and_serve(sf, fuse, &opts) : NO_FILESYSTEM;
+	} else {
+		fuse_log(FUSE_LOG_ERR, "fuse service: a source and a mountpoint are needed\n");
+	}
+	/* Where the mount came to be, this does nothing. */
+	fuse_service_send_goodbye(sf, result);
+	if (fuse)
+		fuse_destroy(fuse);
+	free(opts.mountpoint);
+	return result;
+}

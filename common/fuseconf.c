@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuseconf.h"
+
+#include "cleanup.h"
+#include "diag.h"
+
+#include <string.h>
+
+/* What fusermount3 takes where the file names none. */
+#define DEFAULT_MOUNT_MAX 1000
+
+static bool read_line(const char *line, struct fuseconf *conf)
+{
+	long limit;
+	int end = 0;
+
+	if (*line == '\0')
+		return true;
+	if (strcmp(line, "user_allow_other") == 0) {
+		conf->user_allow_other = true;
+		return true;
+	}
+	if (sscanf(line, "mount_max = %9ld%n", &limit, &end) == 1 && line[end] == '\0' &&
+	    limit >= -1) {
+		conf->mount_max = limit;
+		return true;
+	}
+	return false;
+}
+
+void fuseconf_read(FILE *file, const char *name, struct fuseconf *conf)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t room = 0;
+
+	*conf = (struct fuseconf){ .mount_max = DEFAULT_MOUNT_MAX };
+	for (int number = 1; getline(&line, &room, file) >= 0; number++) {
+		char *start = line + strspn(line, " \t");
+		size_t length = strcspn(start, "#\n");
+
+		while (length > 0 && strchr(" \t\r", start[length - 1]))
+			length--;
+		start[length] = '\0';
+		if (!read_line(start, conf))
+			diag_warning("%s:%d: not understood: %s", name, number, start);
+	}
+}
+
+void fuseconf_load(struct fuseconf *conf)
+{
+	_cleanup_file_ FILE *file = fopen(FUSECONF_PATH, "re");
+
+	*conf = (struct fuseconf){ .mount_max = DEFAULT_MOUNT_MAX };
+	if (!file) {
+		if (errno != ENOENT)
+			diag_warning("%s: %s", FUSECONF_PATH, strerror(errno));
+		return;
+	}
+	fuseconf_read(file, FUSECONF_PATH, conf);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * /etc/fuse.conf: what ordinary users may do. See fuse.conf in mount.fuse3(8).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#define FUSECONF_PATH "/etc/fuse.conf"
+
+struct fuseconf {
+	bool user_allow_other;
+	long mount_max; /* how many FUSE mounts all users together may have; -1: no limit */
+};
+
+/*
+ * Reads FILE, called NAME in warnings, into CONF. Lines: a comment after '#', user_allow_other,
+ * mount_max = N. Anything else grants nothing and is a warning with its line.
+ */
+void fuseconf_read(FILE *file, const char *name, struct fuseconf *conf);
+
+/* The same for FUSECONF_PATH; a file that is not there, or cannot be read, grants nothing. */
+void fuseconf_load(struct fuseconf *conf);

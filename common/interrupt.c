@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "interrupt.h"
+
+#include "channel.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static sigset_t signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	return set;
+}
+
+int interrupt_open(void)
+{
+	sigset_t set = signals();
+	int fd;
+
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+void interrupt_let_through(int64_t deadline)
+{
+	sigset_t set = signals();
+
+	/* A caller may have left SIGALRM ignored or blocked. */
+	signal(SIGALRM, SIG_DFL);
+	sigaddset(&set, SIGALRM);
+	alarm((unsigned int)deadline_left(deadline) / 1000 + 1);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void interrupt_hold(void)
+{
+	sigset_t set = signals();
+
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	alarm(0);
+}

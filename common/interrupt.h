@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * SIGINT, SIGTERM and SIGHUP as something to poll: no handler, no flag, no race.
+ */
+#pragma once
+
+#include <stdint.h>
+
+/*
+ * From here on these signals end no system call but wait at the descriptor returned, a signalfd(2)
+ * that the caller owns. Returns it, or a negative errno.
+ */
+int interrupt_open(void);
+
+/*
+ * For calls that poll cannot wait for, such as opening a file on a network that is gone: until
+ * interrupt_hold() the signals, and the DEADLINE of channel.h, end the process at once. Only where
+ * nothing would be left behind.
+ */
+void interrupt_let_through(int64_t deadline);
+
+void interrupt_hold(void);

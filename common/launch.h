@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Runs a server that knows nothing of services, and outlives it: it may fork, daemonize and be
+ * killed.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+struct launch {
+	pid_t server; /* the process that was started */
+	int signals;  /* a signalfd(2) */
+	int status;   /* wait status of the process that ended last */
+	int children; /* whether any are left */
+};
+
+/*
+ * Starts ARGV[0] (found by PATH), which gets descriptors 0, 1, 2 and those in FDS, ending with -1,
+ * under the numbers that they have here. From here on this process gets the orphans among the
+ * server's children, and takes signals by LAUNCH->signals alone.
+ * Returns 0 or a negative errno; a program that cannot be run says so itself and ends with 127.
+ */
+int launch_start(struct launch *launch, const char *const *argv, const int *fds);
+
+/*
+ * Waits until the server serves: it has read the first request of FUSEDEV, or has daemonized.
+ * CONNECTION is watched: when it hangs up, nobody wants the server any more.
+ * Returns 0; an exit code above 0 where the server has ended; -ECONNRESET; or a negative errno.
+ */
+int launch_wait_served(struct launch *launch, int fusedev, int connection);
+
+/*
+ * Passes signals on to the server's processes and collects them until none is left.
+ * Returns the exit code of the one that ended last, 128 and more for a signal, as shells have it.
+ */
+int launch_wait_end(struct launch *launch);
+
+/* Asks all processes of the server to end, and ends those that have not after SECONDS. */
+void launch_end(struct launch *launch, unsigned int seconds);

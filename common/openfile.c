@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "openfile.h"
+
+#include "cleanup.h"
+#include "privs.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+static int check_kind(const struct openfile_request *request, const struct stat *status,
+		      const char **why)
+{
+	if (S_ISBLK(status->st_mode))
+		return 0;
+	if (request->must_be_block) {
+		*why = "which is not a block device";
+		return -ENOTBLK;
+	}
+	if (S_ISREG(status->st_mode))
+		return 0;
+	*why = "which is neither a regular file nor a block device";
+	return S_ISDIR(status->st_mode) ? -EISDIR : -EACCES;
+}
+
+/*
+ * Opens what FOUND (O_PATH) refers to: the file that was looked at, whatever its name leads to by
+ * now. O_NONBLOCK: a lease, or a drive without its medium, must not keep the helper waiting.
+ */
+static int reopen(int found, uint32_t flags)
+{
+	char path[sizeof("/proc/self/fd/") + 10];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", found);
+	fd = open(path, (int)flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_device(const struct openfile_request *request, int found, uint32_t flags)
+{
+	bool write = (flags & O_ACCMODE) != O_RDONLY;
+	int fd;
+
+	if (!write)
+		return reopen(found, flags);
+	fd = reopen(found, flags | O_EXCL);
+	if (fd < 0 || !request->kernel_claims)
+		return fd;
+	close_fd(fd);
+	return reopen(found, flags & ~(uint32_t)O_EXCL);
+}
+
+static int set_block_size(int fd, uint32_t size)
+{
+	int wanted = (int)size, error;
+
+	/* The kernel wants CAP_SYS_ADMIN; the caller had the right to open this device. */
+	privs_raise();
+	error = ioctl(fd, BLKBSZSET, &wanted) < 0 ? -errno : 0;
+	privs_lower();
+	return error;
+}
+
+int openfile(const struct openfile_request *request, int *fdp, const char **why)
+{
+	/* O_NOFOLLOW is about the name, and has done its work when the second open begins. */
+	uint32_t name_flags = request->flags & O_NOFOLLOW,
+		 flags = request->flags & ~(uint32_t)O_NOFOLLOW;
+	_cleanup_close_ int found = -1, fd = -1;
+	struct stat status;
+	int error;
+
+	*why = NULL;
+	/* O_PATH touches nothing: opening a device node for real can rewind a tape. */
+	found = open(request->path, O_PATH | O_CLOEXEC | (int)name_flags);
+	if (found < 0 || fstat(found, &status) < 0)
+		return -errno;
+	error = check_kind(request, &status, why);
+	if (error < 0)
+		return error;
+
+	if (S_ISBLK(status.st_mode))
+		fd = open_device(request, found, flags);
+	else /* without O_CREAT, O_EXCL has a meaning for devices alone */
+		fd = reopen(found, flags & ~(uint32_t)O_EXCL);
+	if (fd == -EBUSY)
+		*why = "which is in use, perhaps mounted";
+	if (fd < 0)
+		return fd;
+	if (request->block_size != 0 && S_ISBLK(status.st_mode)) {
+		error = set_block_size(fd, request->block_size);
+		*why = "with a block size that the kernel refuses";
+		if (error < 0)
+			return error;
+	}
+	if (!(flags & O_NONBLOCK)) {
+		int current = fcntl(fd, F_GETFL);
+
+		if (current < 0 || fcntl(fd, F_SETFL, current & ~O_NONBLOCK) < 0)
+			return -errno;
+	}
+	*fdp = take_fd(&fd);
+	return 0;
+}

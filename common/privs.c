@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "privs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Version 3 of capget(2) and capset(2) speaks of 64 capabilities, in two words (Linux 2.6.26). */
+struct capabilities {
+	struct __user_cap_data_struct words[2];
+};
+
+static int get_capabilities(struct capabilities *set)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	return syscall(SYS_capget, &header, set->words) < 0 ? -errno : 0;
+}
+
+static int set_capabilities(const struct capabilities *set)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	return syscall(SYS_capset, &header, set->words) < 0 ? -errno : 0;
+}
+
+int privs_guard_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* open(2) takes the lowest free number: FD. */
+		if (open("/dev/null", O_RDWR) != fd)
+			return -EBADF;
+	}
+	return 0;
+}
+
+bool privs_caller_is_root(void)
+{
+	return getuid() == 0;
+}
+
+int privs_become_caller(bool mounts)
+{
+	uid_t uid = getuid();
+	gid_t gid = getgid();
+	struct capabilities kept = { 0 };
+	int error;
+
+	if (uid == geteuid() && gid == getegid())
+		return 0;
+	error = get_capabilities(&kept);
+	if (error < 0)
+		return error;
+	kept.words[0].permitted &= mounts && !privs_caller_is_root() ? 1U << CAP_SYS_ADMIN : 0;
+	kept.words[1].permitted = 0;
+	for (int i = 0; i < 2; i++)
+		kept.words[i].effective = kept.words[i].inheritable = 0;
+
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setresgid(gid, gid, gid) < 0 ||
+	    setresuid(uid, uid, uid) < 0)
+		return -errno;
+	error = set_capabilities(&kept);
+	if (error < 0)
+		return error;
+	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
+		return -errno;
+	/* The caller must not trace or dump what holds a capability that the caller lacks. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static void set_effective(bool on)
+{
+	int saved = errno;
+	struct capabilities set;
+
+	/* Root acts as itself: there is nothing to raise, and nothing of the caller's to take away.
+	 */
+	if (!privs_caller_is_root() && get_capabilities(&set) == 0) {
+		set.words[0].effective = on ? set.words[0].permitted : 0;
+		set_capabilities(&set);
+	}
+	errno = saved;
+}
+
+void privs_raise(void)
+{
+	set_effective(true);
+}
+
+void privs_lower(void)
+{
+	set_effective(false);
+}
+
+bool privs_left(const char **what)
+{
+	struct capabilities set;
+
+	*what = "a capability";
+	if (get_capabilities(&set) < 0)
+		return true;
+	for (int i = 0; i < 2; i++)
+		if (set.words[i].effective || set.words[i].permitted || set.words[i].inheritable)
+			return true;
+	/* An ambient capability is always permitted and inheritable too, see capabilities(7). */
+	*what = "no no_new_privs";
+	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Whose rights the process acts with. No other module changes an id or a capability.
+ *
+ * Installed set-user-ID root and run by somebody else, the process becomes the caller at once, in
+ * every id, and keeps one capability to mount with, which is off but between privs_raise() and
+ * privs_lower(). A reader who greps for these two sees every line that runs with privilege.
+ * Run by root, nothing changes: root is the caller.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/*
+ * For main, before anything is read: opens /dev/null on descriptors 0, 1 and 2 where the caller has
+ * closed them, so that no file opened later is taken for one of them.
+ * Returns 0 or a negative errno.
+ */
+int privs_guard_standard_descriptors(void);
+
+/*
+ * For main, before anything is read: becomes the caller for good.
+ * MOUNTS: CAP_SYS_ADMIN stays permitted, not effective, where the process has it.
+ * Returns 0, or a negative errno: then the process must end.
+ */
+int privs_become_caller(bool mounts);
+
+/* Makes CAP_SYS_ADMIN effective, where it is permitted. errno is kept. */
+void privs_raise(void);
+
+/* Takes it back. errno is kept. */
+void privs_lower(void);
+
+/* Whether the caller is root, by the real user id: the only one that a caller cannot choose. */
+bool privs_caller_is_root(void);
+
+/*
+ * Whether the process can still do more than an ordinary one or get there: a capability in any set
+ * but the bounding one, or no no_new_privs (without that, exec of a set-user-ID program gives
+ * some). *WHAT: the piece found, for a message.
+ */
+bool privs_left(const char **what);

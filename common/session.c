@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "session.h"
+
+#include "argfile.h"
+#include "cleanup.h"
+#include "interrupt.h"
+#include "mtab.h"
+#include "openfile.h"
+#include "wire.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FUSE_DEVICE "/dev/fuse"
+
+/* No honest service needs as many; a hostile one is not to keep the helper busy. */
+#define MOST_COMMANDS 1000
+
+#define BIT(kind) (1U << (kind))
+
+/* A session goes on until a handler ends it. */
+enum { GO_ON = 0, GOODBYE = 1 };
+
+/* Notes what went wrong, if it is the first thing: what follows is mostly a consequence of it. */
+static void __attribute__((format(printf, 2, 3)))
+blame(struct session *session, const char *format, ...)
+{
+	va_list arguments;
+
+	if (session->reason[0] != '\0')
+		return;
+	va_start(arguments, format);
+	vsnprintf(session->reason, sizeof(session->reason), format, arguments);
+	va_end(arguments);
+}
+
+static int send_packet(struct session *session, const struct wire_packet *packet, int fd)
+{
+	char buffer[WIRE_PACKET_MAX];
+	int size = wire_encode(packet, buffer, sizeof(buffer));
+
+	return size < 0 ? size : channel_send(&session->channel, buffer, (size_t)size, fd);
+}
+
+static int send_file(struct session *session, const char *path, int error, int fd)
+{
+	struct wire_packet packet = { .kind = WIRE_FILE, .error = (uint32_t)-error, .text = path };
+
+	return send_packet(session, &packet, fd);
+}
+
+static int send_reply(struct session *session, int error)
+{
+	struct wire_packet packet = { .kind = WIRE_REPLY, .error = (uint32_t)-error };
+
+	return send_packet(session, &packet, -1);
+}
+
+/* The handlers: each does what its command asks and returns 0 or the errno for the reply. */
+
+static int do_open(struct session *session, const struct wire_packet *packet, int *fdp)
+{
+	struct openfile_request request = {
+		.path = packet->text,
+		.flags = packet->open_flags,
+		.must_be_block = packet->kind == WIRE_BDEV,
+		.kernel_claims = session->line->fuseblk,
+		.block_size = packet->kind == WIRE_BDEV ? packet->block_size : 0,
+	};
+	bool quiet = packet->request_flags & WIRE_REQUEST_QUIET;
+	const char *why = NULL;
+	struct stat status;
+	int error;
+
+	if (packet->request_flags & ~(uint32_t)WIRE_REQUEST_QUIET)
+		return -EINVAL;
+	error = policy_open(session->policy, packet->text, packet->open_flags, &why);
+	if (error < 0) {
+		if (!quiet)
+			blame(session, "the service asked for %s, %s: refused", packet->text, why);
+		return error;
+	}
+	/* Opening may hang on a network that is gone. To be ended by a signal is clean as long as
+	 * the mount is one that ends with this process. */
+	if (!session->mount.attached)
+		interrupt_let_through(session->channel.deadline);
+	error = openfile(&request, fdp, &why);
+	interrupt_hold();
+	if (error < 0) {
+		if (!quiet)
+			blame(session, "cannot open %s%s%s: %s", packet->text, why ? ", " : "",
+			      why ? why : "", strerror(-error));
+		return error;
+	}
+	session->unclaimed_device |= request.kernel_claims && fstat(*fdp, &status) == 0 &&
+				     S_ISBLK(status.st_mode) &&
+				     (packet->open_flags & O_ACCMODE) != O_RDONLY;
+	return 0;
+}
+
+static int do_type(struct session *session, const struct wire_packet *packet)
+{
+	if (packet->flags & ~(uint32_t)WIRE_TYPE_FUSEBLK)
+		return -EINVAL;
+	if ((packet->flags & WIRE_TYPE_FUSEBLK) && !session->policy->root) {
+		blame(session, "the service asked for fuseblk, which only root may mount: refused");
+		return -EPERM;
+	}
+	session->fuseblk = packet->flags & WIRE_TYPE_FUSEBLK;
+	return 0;
+}
+
+static int keep(char **where, const char *text)
+{
+	*where = strdup(text);
+	return *where ? 0 : -ENOMEM;
+}
+
+static int do_name(struct session *session, const struct wire_packet *packet)
+{
+	const char *why;
+	int error = policy_source(session->policy, packet->text, &why);
+
+	if (error < 0) {
+		blame(session, "the service asked for the source %s, %s: refused", packet->text,
+		      why);
+		return error;
+	}
+	return keep(&session->source, packet->text);
+}
+
+static int do_mountpoint(struct session *session, const struct wire_packet *packet)
+{
+	uint16_t format = packet->format;
+	struct stat status;
+
+	if (strcmp(packet->text, session->line->mountpoint) != 0) {
+		blame(session,
+		      "the service asked for the mountpoint %s, which the command line does not "
+		      "name: "
+		      "refused",
+		      packet->text);
+		return -EINVAL;
+	}
+	if (format != 0 && format != S_IFDIR && format != S_IFREG)
+		return -EINVAL;
+	if (fstat(session->mountpoint, &status) < 0)
+		return -errno;
+	if (format == 0 || (status.st_mode & S_IFMT) == format)
+		return 0;
+	blame(session, "%s is not a %s, which is what this filesystem is mounted on", packet->text,
+	      format == S_IFDIR ? "directory" : "regular file");
+	return format == S_IFDIR ? -ENOTDIR : -EISDIR;
+}
+
+static int do_options(struct session *session, const struct wire_packet *packet)
+{
+	const char *why;
+	/* What belongs to fuseblk alone is looked at when the type is certain. */
+	int error = policy_kernel_options(session->policy, packet->text,
+					  session->fuseblk || !(session->done & BIT(WIRE_TYPE)),
+					  &session->kernel_options, &why);
+
+	if (error < 0)
+		blame(session, "the service asked for an option among '%s', %s: refused",
+		      packet->text, why);
+	return error;
+}
+
+static int do_table(struct session *session, const struct wire_packet *packet)
+{
+	const char *why;
+	int error =
+		policy_table_options(session->policy, packet->text, &session->table_options, &why);
+
+	if (error < 0)
+		blame(session, "the service asked for an option among '%s', %s: refused",
+		      packet->text, why);
+	return error;
+}
+
+static int do_mount(struct session *session, const struct wire_packet *packet)
+{
+	struct fsmount_request request = {
+		.subtype = session->line->subtype,
+		.fuseblk = session->fuseblk,
+		.source = session->source,
+		.options = session->kernel_options,
+		.fusedev = session->fusedev,
+		.mountpoint = session->mountpoint,
+		.user = getuid(),
+		.group = getgid(),
+	};
+	char message[256];
+	struct stat status;
+	const char *why;
+	int error = policy_mount_flags(session->policy, packet->flags, &request.flags, &why);
+
+	if (error < 0) {
+		blame(session, "the service asked for the mount flags 0x%x, %s: refused",
+		      packet->flags, why);
+		return error;
+	}
+	/* A device that others may write as well is mounted only by the type that keeps them away.
+	 */
+	if (session->unclaimed_device && !session->fuseblk) {
+		blame(session, "the service does not mount as fuseblk: try -t fuse.%s",
+		      session->line->subtype);
+		return -EBUSY;
+	}
+	if (fstat(session->mountpoint, &status) < 0)
+		return -errno;
+	request.rootmode = status.st_mode;
+	error = fsmount_create(&request, &session->mount, message, sizeof(message));
+	if (error < 0)
+		blame(session, "the kernel refuses the mount: %s%s",
+		      message[0] ? message : strerror(-error),
+		      error == -EPERM ? " (only root may mount, or a set-user-ID fsvc)" : "");
+	return error;
+}
+
+static int do_unmount(struct session *session, const struct wire_packet *packet)
+{
+	(void)packet;
+	fsmount_discard(&session->mount);
+	blame(session, "the service has unmounted it again");
+	return 0;
+}
+
+/*
+ * All that a service can ask for. A command is refused with EINVAL, and its handler not called,
+ * before all of NEEDS or after any of BARS have succeeded.
+ */
+/* clang-format off */
+#define MOUNTED BIT(WIRE_MOUNT)
+
+static const struct command {
+	uint32_t needs, bars;
+	int (*handle)(struct session *session, const struct wire_packet *packet);
+	int (*open)(struct session *session, const struct wire_packet *packet, int *fdp);
+} commands[WIRE_KINDS] = {
+	[WIRE_OPEN]       = { .open = do_open },
+	[WIRE_BDEV]       = { .open = do_open },
+	[WIRE_TYPE]       = { .bars = BIT(WIRE_TYPE) | MOUNTED, .handle = do_type },
+	[WIRE_NAME]       = { .bars = BIT(WIRE_NAME) | MOUNTED, .handle = do_name },
+	[WIRE_MOUNTPOINT] = { .bars = BIT(WIRE_MOUNTPOINT) | MOUNTED, .handle = do_mountpoint },
+	[WIRE_OPTIONS]    = { .bars = BIT(WIRE_OPTIONS) | MOUNTED, .handle = do_options },
+	[WIRE_TABLE]      = { .bars = BIT(WIRE_TABLE) | MOUNTED, .handle = do_table },
+	[WIRE_MOUNT]      = { .needs = BIT(WIRE_NAME) | BIT(WIRE_MOUNTPOINT),
+	                      .bars = MOUNTED, .handle = do_mount },
+	[WIRE_UNMOUNT]    = { .needs = MOUNTED, .bars = BIT(WIRE_UNMOUNT), .handle = do_unmount },
+};
+/* clang-format on */
+
+/* Answers an OPEN or BDEV: MALFORMED where its path could not be read. */
+static int answer_open(struct session *session, const struct command *command,
+		       const struct wire_packet *packet, int malformed)
+{
+	_cleanup_close_ int fd = -1;
+	int error = malformed;
+
+	if (error == 0)
+		error = command->open(session, packet, &fd);
+	else
+		blame(session, "the service sent a malformed %s", wire_name(packet->kind));
+	return send_file(session, malformed < 0 ? WIRE_UNKNOWN_PATH : packet->text, error, fd);
+}
+
+static int answer(struct session *session, const struct command *command,
+		  const struct wire_packet *packet, int malformed)
+{
+	int error = malformed;
+
+	if (error < 0) {
+		blame(session, "the service sent a malformed %s", wire_name(packet->kind));
+	} else if ((session->done & command->needs) != command->needs ||
+		   (session->done & command->bars) != 0) {
+		error = -EINVAL;
+		blame(session, "the service sent %s out of order", wire_name(packet->kind));
+	} else {
+		error = command->handle(session, packet);
+	}
+	if (error == 0)
+		session->done |= BIT(packet->kind);
+	return send_reply(session, error);
+}
+
+/* Says why nothing more comes from the service. */
+static int lost(struct session *session, int error)
+{
+	session->service_failed = error != -EINTR;
+	if (error == -ETIMEDOUT)
+		blame(session, "the service did not answer in time");
+	else if (error == -EINTR)
+		blame(session, "interrupted");
+	else if (error == -ECONNRESET || error == -EPIPE)
+		blame(session, "the service hung up before it had mounted");
+	else
+		blame(session, "lost the service: %s", strerror(-error));
+	return error;
+}
+
+/* Receives one command and answers it. Returns GO_ON, GOODBYE, or a negative errno: it is over. */
+static int serve_command(struct session *session)
+{
+	char buffer[WIRE_PACKET_MAX];
+	struct wire_packet packet;
+	const struct command *command;
+	int error;
+	ssize_t size = channel_receive(&session->channel, buffer, sizeof(buffer), NULL);
+
+	if (size < 0)
+		return lost(session, (int)size);
+	error = wire_decode(buffer, (size_t)size, &packet);
+	if (error == 0 && packet.kind == WIRE_GOODBYE) {
+		session->exitcode = packet.exitcode;
+		return GOODBYE;
+	}
+	command = error == -EPROTO ? NULL : &commands[packet.kind];
+	if (!command || (!command->handle && !command->open)) {
+		session->service_failed = true;
+		blame(session, "the service sent an unknown command");
+		return -EPROTO;
+	}
+	error = command->open ? answer_open(session, command, &packet, error)
+			      : answer(session, command, &packet, error);
+	return error < 0 ? lost(session, error) : GO_ON;
+}
+
+static int send_hello(struct session *session)
+{
+	struct wire_packet hello = { .kind = WIRE_HELLO,
+				     .min_version = WIRE_VERSION,
+				     .max_version = WIRE_VERSION };
+
+	if (policy_allows_other(session->policy))
+		hello.flags |= WIRE_HELLO_ALLOW_OTHER;
+	if (session->policy->root)
+		hello.flags |= WIRE_HELLO_FUSEBLK;
+	return send_packet(session, &hello, -1);
+}
+
+static int receive_version(struct session *session)
+{
+	struct wire_packet reply;
+	char buffer[64];
+	ssize_t size = channel_receive(&session->channel, buffer, sizeof(buffer), NULL);
+
+	if (size < 0)
+		return lost(session, (int)size);
+	if (wire_decode(buffer, (size_t)size, &reply) == 0 && reply.kind == WIRE_HELLO_REPLY &&
+	    reply.version == WIRE_VERSION)
+		return 0;
+	session->service_failed = true;
+	blame(session, "the service does not speak version %d of the protocol", WIRE_VERSION);
+	return -EPROTO;
+}
+
+/* What every service gets: the command line, and an open /dev/fuse. */
+static int prepare_equipment(struct session *session, int *argumentsp)
+{
+	const struct mountline *line = session->line;
+	int error;
+
+	line->argv[0] = line->subtype;
+	*argumentsp = argfile_create(line->argc, line->argv);
+	if (*argumentsp < 0) {
+		blame(session, "cannot hand over the command line: %s", strerror(-*argumentsp));
+		return *argumentsp;
+	}
+	session->fusedev = open(FUSE_DEVICE, O_RDWR | O_CLOEXEC);
+	if (session->fusedev >= 0)
+		return 0;
+	error = -errno;
+	blame(session, "cannot open " FUSE_DEVICE ": %s%s", strerror(-error),
+	      error == -ENOENT || error == -ENXIO ? " (try: modprobe fuse)" : "");
+	return error;
+}
+
+static int shake_hands(struct session *session)
+{
+	_cleanup_close_ int arguments = -1;
+	int64_t deadline = session->channel.deadline, first = deadline_in(session->patience);
+	int error = send_hello(session);
+
+	if (error < 0)
+		return lost(session, error);
+	/* Meanwhile the service is being started. */
+	error = prepare_equipment(session, &arguments);
+	if (error < 0)
+		return error;
+	session->channel.deadline = first < deadline ? first : deadline;
+	error = receive_version(session);
+	session->channel.deadline = deadline;
+	if (error < 0)
+		return error;
+	error = send_file(session, WIRE_ARGV_NAME, 0, arguments);
+	if (error >= 0)
+		error = send_file(session, WIRE_FUSEDEV_NAME, 0, session->fusedev);
+	return error < 0 ? lost(session, error) : 0;
+}
+
+/* The service has said that it serves: shows the mount. */
+static int finish(struct session *session)
+{
+	struct mtab_entry entry = {
+		.source = session->source,
+		.target = session->target,
+		.type = session->fuseblk ? "fuseblk" : "fuse",
+		.options = session->line->no_table ? NULL : session->table_options,
+	};
+	bool mounted = session->mount.fd >= 0 || session->mount.attached;
+	int error;
+
+	if (session->exitcode != 0 || !mounted) {
+		session->service_failed = true;
+		blame(session,
+		      session->exitcode != 0 ? "the service failed with exit code %u"
+					     : "the service ended without a mount",
+		      session->exitcode);
+		return -EIO;
+	}
+	/* The last moment at which to touch the target is before the server answers for it. */
+	error = mtab_add(&entry);
+	if (error < 0)
+		blame(session, "the options %s are not recorded in the mount table: %s",
+		      entry.options, error == -ENOSYS ? "libmount is not there" : strerror(-error));
+	error = fsmount_attach(&session->mount, session->mountpoint);
+	if (error < 0) {
+		mtab_remove(&entry);
+		blame(session, "cannot put the mount in place: %s", strerror(-error));
+	}
+	return error;
+}
+
+static int converse(struct session *session)
+{
+	int step = GO_ON, error;
+
+	session->channel.waiting_for = "the service to answer";
+	error = shake_hands(session);
+	if (error < 0)
+		return error;
+	session->channel.waiting_for = "the service to mount";
+	for (int i = 0; step == GO_ON; i++) {
+		if (i == MOST_COMMANDS) {
+			session->service_failed = true;
+			blame(session, "the service asks without end");
+			return -E2BIG;
+		}
+		step = serve_command(session);
+	}
+	return step < 0 ? step : finish(session);
+}
+
+int session_run(struct session *session)
+{
+	int error;
+
+	session->mount = FSMOUNT_NONE;
+	session->fusedev = -1;
+	error = channel_refuse_descriptors(session->channel.fd);
+	if (error < 0)
+		blame(session, "cannot prepare the connection: %s", strerror(-error));
+	else
+		error = converse(session);
+	if (error < 0)
+		fsmount_discard(&session->mount);
+	session->fusedev = close_fd(session->fusedev);
+	free(session->source);
+	free(session->kernel_options);
+	free(session->table_options);
+	return error < 0 ? error : 0;
+}

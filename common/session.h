@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The helper's side of the protocol: one mount, from the first packet to the last. The service is
+ * taken for hostile: what it can ask for is the table of commands in session.c, and nothing else.
+ */
+#pragma once
+
+#include "channel.h"
+#include "fsmount.h"
+#include "policy.h"
+
+#include <stdint.h>
+
+struct session {
+	/* Set by the caller, who owns them all. */
+	struct channel channel; /* connected */
+	const struct mountline *line;
+	const struct policy *policy;
+	int mountpoint;        /* O_PATH */
+	const char *target;    /* the mountpoint's absolute path, for the mount table */
+	unsigned int patience; /* seconds until the first answer */
+
+	/* The session's own. */
+	uint32_t done; /* a bit for each command that has succeeded */
+	int fusedev;
+	bool fuseblk;
+	bool unclaimed_device; /* a device is written to that only fuseblk will claim */
+	char *source, *kernel_options, *table_options;
+	struct fsmount mount;
+	uint32_t exitcode;   /* of the goodbye */
+	char reason[1024];   /* why it failed: the first thing that went wrong, for the caller */
+	bool service_failed; /* it was the service's doing: its log may say more */
+};
+
+/*
+ * Runs the session and ends it, with the mount in place or with none.
+ * Returns 0 where it is mounted, else a negative errno, and SESSION->reason says why. A reason with
+ * 0 is something that the caller should know although it went well in the end.
+ */
+int session_run(struct session *session);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The directory with one socket for each type of filesystem, and whom to trust there.
+ */
+#pragma once
+
+/*
+ * Finds the socket for SUBTYPE, if nobody but root can have put it there: owned by root, in a
+ * directory that root owns and nobody else writes. *PATHP: its path, which the caller frees; also
+ * on failure, or NULL. *WHY: for a person, where it is not trusted; else NULL. Returns 0, -ENOENT,
+ * -EPERM where it is not trusted, -ENAMETOOLONG, or -ENOMEM.
+ */
+int socketdir_find(const char *subtype, char **pathp, const char **why);
