@@ -3,9 +3,9 @@
 
 #include "cleanup.h"
 #include "diag.h"
-#include "wire.h"
 
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -110,7 +110,7 @@ int channel_connect(struct channel *channel, const char *path)
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 
 	/* Never blocking: the other side decides when it reads, this side how long it waits. */
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -132,26 +132,35 @@ int channel_connect(struct channel *channel, const char *path)
 	return 0;
 }
 
-int channel_send(struct channel *channel, const void *packet, size_t size, int fd)
+/* The one place for a descriptor beside a packet; a union, since it has to be aligned. */
+union control {
+	struct cmsghdr header;
+	char room[CMSG_SPACE(sizeof(int))];
+};
+
+static void attach_descriptor(struct msghdr *message, union control *control, int fd)
 {
-	struct iovec data = { .iov_base = (void *)packet, .iov_len = size };
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
+	message->msg_control = control;
+	message->msg_controllen = sizeof(*control);
+	control->header.cmsg_level = SOL_SOCKET;
+	control->header.cmsg_type = SCM_RIGHTS;
+	control->header.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control->header), &fd, sizeof(fd));
+}
+
+int channel_send(struct channel *channel, const struct wire_packet *packet, int fd)
+{
+	char buffer[WIRE_PACKET_MAX];
+	int error, size = wire_encode(packet, buffer, sizeof(buffer));
+	struct iovec data = { .iov_base = buffer, .iov_len = (size_t)size };
 	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
+	union control control = { 0 };
 
-	if (fd >= 0) {
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	}
+	if (size < 0)
+		return size;
+	if (fd >= 0)
+		attach_descriptor(&message, &control, fd);
 	while (sendmsg(channel->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-		int error;
-
 		if (errno == EINTR)
 			continue;
 		if (errno != EAGAIN)
@@ -193,13 +202,11 @@ static int receive_descriptor(struct msghdr *message, int *fdp)
 	return bad ? -EBADMSG : 0;
 }
 
-ssize_t channel_receive(struct channel *channel, void *buffer, size_t size, int *fdp)
+/* Receives what comes next. Returns its true size, also where BUFFER holds but a part of it. */
+static ssize_t receive_bytes(struct channel *channel, char *buffer, int *fdp)
 {
-	struct iovec data = { .iov_base = buffer, .iov_len = size };
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control;
+	struct iovec data = { .iov_base = buffer, .iov_len = WIRE_PACKET_MAX };
+	union control control;
 
 	for (;;) {
 		/* Without room for control messages the kernel drops descriptors itself. */
@@ -209,13 +216,12 @@ ssize_t channel_receive(struct channel *channel, void *buffer, size_t size, int 
 					  .msg_controllen = fdp ? sizeof(control) : 0 };
 		ssize_t received =
 			recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
-		int error = 0;
+		int error;
 
 		if (received == 0)
 			return -ECONNRESET;
 		if (received > 0) {
-			if (fdp)
-				error = receive_descriptor(&message, fdp);
+			error = fdp ? receive_descriptor(&message, fdp) : 0;
 			return error < 0 ? error : received;
 		}
 		if (errno != EAGAIN && errno != EINTR)
@@ -224,4 +230,18 @@ ssize_t channel_receive(struct channel *channel, void *buffer, size_t size, int 
 		if (error < 0)
 			return error;
 	}
+}
+
+int channel_receive(struct channel *channel, struct wire_packet *packet, char *buffer, int *fdp)
+{
+	ssize_t size = receive_bytes(channel, buffer, fdp);
+	int error;
+
+	if (size < 0)
+		return (int)size;
+	/* A packet that was cut is larger than any may be: its fields are not looked at. */
+	error = wire_decode(buffer, (size_t)size, packet);
+	if (error < 0 && fdp)
+		*fdp = close_fd(*fdp);
+	return error;
 }

@@ -5,10 +5,9 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "wire.h"
+
 #include <stdint.h>
-#include <sys/types.h>
 
 struct channel {
 	int fd;           /* the socket; the owner of the struct closes it */
@@ -43,17 +42,18 @@ int channel_check_buffer(int fd);
 int channel_refuse_descriptors(int fd);
 
 /*
- * Sends a packet, and a copy of FD with it where FD is not negative.
- * Returns 0; -ETIMEDOUT, -EINTR, -EPIPE; or what sendmsg(2) says.
+ * Sends PACKET, and a copy of FD with it where FD is not negative.
+ * Returns 0; -EMSGSIZE for a packet that is larger than the protocol allows; -ETIMEDOUT, -EINTR,
+ * -EPIPE; or what sendmsg(2) says.
  */
-int channel_send(struct channel *channel, const void *packet, size_t size, int fd);
+int channel_send(struct channel *channel, const struct wire_packet *packet, int fd);
 
 /*
- * Receives a packet into BUFFER. One that is larger than SIZE is cut, its true size is returned.
+ * Receives a packet. BUFFER of WIRE_PACKET_MAX bytes is what PACKET->text points into.
  * FDP: where the descriptor that came with it goes, close-on-exec, -1 for none; the caller owns it.
  * NULL: none is wanted, and one that comes is never seen by this process.
- * Returns the packet's size; -ECONNRESET where the other side has hung up; -EBADMSG where a
- * descriptor was cut out on its way, or what came is not one descriptor; -ETIMEDOUT, -EINTR; or
- * what recvmsg(2) says.
+ * Returns 0; -EPROTO or -EINVAL for a packet that wire_decode() does not take, *FDP being -1 then;
+ * -ECONNRESET where the other side has hung up; -EBADMSG where a descriptor was cut out on its way,
+ * or what came is not one descriptor; -ETIMEDOUT, -EINTR; or what recvmsg(2) says.
  */
-ssize_t channel_receive(struct channel *channel, void *buffer, size_t size, int *fdp);
+int channel_receive(struct channel *channel, struct wire_packet *packet, char *buffer, int *fdp);

@@ -70,19 +70,17 @@ size_t diag_printable(char *buffer, size_t size, const char *text)
 	while (*in) {
 		uint32_t code;
 		size_t length = utf8_character(in, &code);
-		char shown[5];
+		size_t shown = length;
+		char number[5];
 
-		if (length > 0 && is_harmless(code)) {
-			memcpy(shown, in, length);
-			shown[length] = '\0';
-		} else {
-			snprintf(shown, sizeof(shown), "\\x%02x", *in);
+		if (length == 0 || !is_harmless(code)) {
 			length = 1;
+			shown = (size_t)snprintf(number, sizeof(number), "\\x%02x", *in);
 		}
-		if (used + strlen(shown) >= size)
+		if (used + shown >= size)
 			break;
-		strcpy(buffer + used, shown);
-		used += strlen(shown);
+		memcpy(buffer + used, shown == length ? (const char *)in : number, shown);
+		used += shown;
 		in += length;
 	}
 	if (size > 0)

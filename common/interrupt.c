@@ -24,6 +24,8 @@ int interrupt_open(void)
 	sigset_t set = signals();
 	int fd;
 
+	/* A message into a pipe that nobody reads must not end what it tells of. */
+	signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

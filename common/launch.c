@@ -64,9 +64,11 @@ int launch_start(struct launch *launch, const char *const *argv, const int *fds)
 	return 0;
 }
 
-/* The children of this process, orphans among them: proc(5), Linux 3.5. FOUND is called for each.
+/*
+ * Sends a signal to all children, orphans that came to this process among them; where the kernel
+ * does not list these (proc(5), CONFIG_PROC_CHILDREN), to the one that was started.
  */
-static void for_each_child(void (*found)(pid_t, int), int argument)
+static void signal_children(const struct launch *launch, int number)
 {
 	_cleanup_file_ FILE *file = NULL;
 	char path[64];
@@ -74,15 +76,10 @@ static void for_each_child(void (*found)(pid_t, int), int argument)
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
 	file = fopen(path, "re");
-	if (!file)
-		return;
-	while (fscanf(file, "%d", &pid) == 1)
-		found(pid, argument);
-}
-
-static void send_signal(pid_t pid, int number)
-{
-	kill(pid, number);
+	if (!file && launch->server > 0)
+		kill(launch->server, number);
+	while (file && fscanf(file, "%d", &pid) == 1)
+		kill(pid, number);
 }
 
 static int exit_code(int status)
@@ -98,7 +95,10 @@ static void collect(struct launch *launch, bool *first_ended)
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		launch->status = status;
-		*first_ended |= pid == launch->server;
+		if (pid == launch->server) {
+			*first_ended = true;
+			launch->server = 0;
+		}
 	}
 	launch->children = pid == 0;
 }
@@ -112,7 +112,7 @@ static void take_signals(struct launch *launch, bool *first_ended)
 		if (signal.ssi_signo == SIGCHLD)
 			collect(launch, first_ended);
 		else
-			for_each_child(send_signal, (int)signal.ssi_signo);
+			signal_children(launch, (int)signal.ssi_signo);
 	}
 }
 
@@ -173,7 +173,7 @@ void launch_end(struct launch *launch, unsigned int seconds)
 	int number = SIGTERM;
 
 	while (launch->children) {
-		for_each_child(send_signal, number);
+		signal_children(launch, number);
 		poll(&wait, 1, deadline_left(deadline) ? deadline_left(deadline) : LONGEST_PAUSE);
 		take_signals(launch, &first_ended);
 		if (deadline_left(deadline) == 0)

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 struct launch {
-	pid_t server; /* the process that was started */
+	pid_t server; /* the process that was started; 0 when it has ended */
 	int signals;  /* a signalfd(2) */
 	int status;   /* wait status of the process that ended last */
 	int children; /* whether any are left */

@@ -51,7 +51,8 @@ int privs_become_caller(bool mounts)
 	struct capabilities kept = { 0 };
 	int error;
 
-	if (uid == geteuid() && gid == getegid())
+	/* Root is the caller already; anybody else may have got privileges by ids or by file. */
+	if (uid == 0 && geteuid() == 0 && gid == getegid())
 		return 0;
 	error = get_capabilities(&kept);
 	if (error < 0)

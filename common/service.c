@@ -39,7 +39,7 @@ static long number_from_environment(const char *name)
 /* The socket that was passed on; -ENOENT for none. */
 static int passed_socket(void)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = { 0 };
 	socklen_t length = sizeof(address);
 	long count;
 	int error;
@@ -69,34 +69,29 @@ static int passed_socket(void)
 
 static int send_packet(struct service *service, const struct wire_packet *packet)
 {
-	char buffer[WIRE_PACKET_MAX];
-	int size = wire_encode(packet, buffer, sizeof(buffer));
-
-	return size < 0 ? size : channel_send(&service->channel, buffer, (size_t)size, -1);
+	return channel_send(&service->channel, packet, -1);
 }
 
-/* Receives a packet of KIND into BUFFER of SIZE bytes; with FDP, see channel_receive(). */
-static int receive_packet(struct service *service, enum wire_kind kind, void *buffer, size_t size,
-			  struct wire_packet *packet, int *fdp)
+/* Receives a packet of KIND, and no other; BUFFER and FDP as in channel_receive(). */
+static int receive_packet(struct service *service, enum wire_kind kind, struct wire_packet *packet,
+			  char *buffer, int *fdp)
 {
-	ssize_t received = channel_receive(&service->channel, buffer, size, fdp);
-	int error = 0;
+	int error = channel_receive(&service->channel, packet, buffer, fdp);
 
-	if (received < 0)
-		return (int)received;
-	if ((size_t)received > size || wire_decode(buffer, (size_t)received, packet) < 0 ||
-	    packet->kind != kind)
-		error = -EBADMSG;
-	if (error < 0 && fdp)
+	if (error == -EPROTO || error == -EINVAL)
+		return -EBADMSG;
+	if (error < 0 || packet->kind == kind)
+		return error;
+	if (fdp)
 		*fdp = close_fd(*fdp);
-	return error;
+	return -EBADMSG;
 }
 
 static int answer_hello(struct service *service)
 {
 	struct wire_packet hello, reply = { .kind = WIRE_HELLO_REPLY, .version = WIRE_VERSION };
-	char buffer[64];
-	int error = receive_packet(service, WIRE_HELLO, buffer, sizeof(buffer), &hello, NULL);
+	char buffer[WIRE_PACKET_MAX];
+	int error = receive_packet(service, WIRE_HELLO, &hello, buffer, NULL);
 
 	if (error < 0)
 		return error;
@@ -210,7 +205,7 @@ int service_receive(struct service *service, const char *path, int *fdp)
 	char buffer[WIRE_PACKET_MAX];
 	_cleanup_close_ int fd = -1;
 	struct wire_packet packet;
-	int error = receive_packet(service, WIRE_FILE, buffer, sizeof(buffer), &packet, &fd);
+	int error = receive_packet(service, WIRE_FILE, &packet, buffer, &fd);
 
 	if (error < 0)
 		return error;
@@ -232,11 +227,11 @@ int service_refuse_descriptors(struct service *service)
 static int command(struct service *service, const struct wire_packet *packet)
 {
 	struct wire_packet reply;
-	char buffer[64];
+	char buffer[WIRE_PACKET_MAX];
 	int error = send_packet(service, packet);
 
 	if (error >= 0)
-		error = receive_packet(service, WIRE_REPLY, buffer, sizeof(buffer), &reply, NULL);
+		error = receive_packet(service, WIRE_REPLY, &reply, buffer, NULL);
 	if (error < 0)
 		return error;
 	if (reply.error > INT32_MAX)

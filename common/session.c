@@ -37,26 +37,18 @@ blame(struct session *session, const char *format, ...)
 	va_end(arguments);
 }
 
-static int send_packet(struct session *session, const struct wire_packet *packet, int fd)
-{
-	char buffer[WIRE_PACKET_MAX];
-	int size = wire_encode(packet, buffer, sizeof(buffer));
-
-	return size < 0 ? size : channel_send(&session->channel, buffer, (size_t)size, fd);
-}
-
 static int send_file(struct session *session, const char *path, int error, int fd)
 {
 	struct wire_packet packet = { .kind = WIRE_FILE, .error = (uint32_t)-error, .text = path };
 
-	return send_packet(session, &packet, fd);
+	return channel_send(&session->channel, &packet, fd);
 }
 
 static int send_reply(struct session *session, int error)
 {
 	struct wire_packet packet = { .kind = WIRE_REPLY, .error = (uint32_t)-error };
 
-	return send_packet(session, &packet, -1);
+	return channel_send(&session->channel, &packet, -1);
 }
 
 /* The handlers: each does what its command asks and returns 0 or the errno for the reply. */
@@ -309,12 +301,10 @@ static int serve_command(struct session *session)
 	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet packet;
 	const struct command *command;
-	int error;
-	ssize_t size = channel_receive(&session->channel, buffer, sizeof(buffer), NULL);
+	int error = channel_receive(&session->channel, &packet, buffer, NULL);
 
-	if (size < 0)
-		return lost(session, (int)size);
-	error = wire_decode(buffer, (size_t)size, &packet);
+	if (error < 0 && error != -EPROTO && error != -EINVAL)
+		return lost(session, error);
 	if (error == 0 && packet.kind == WIRE_GOODBYE) {
 		session->exitcode = packet.exitcode;
 		return GOODBYE;
@@ -340,19 +330,18 @@ static int send_hello(struct session *session)
 		hello.flags |= WIRE_HELLO_ALLOW_OTHER;
 	if (session->policy->root)
 		hello.flags |= WIRE_HELLO_FUSEBLK;
-	return send_packet(session, &hello, -1);
+	return channel_send(&session->channel, &hello, -1);
 }
 
 static int receive_version(struct session *session)
 {
+	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet reply;
-	char buffer[64];
-	ssize_t size = channel_receive(&session->channel, buffer, sizeof(buffer), NULL);
+	int error = channel_receive(&session->channel, &reply, buffer, NULL);
 
-	if (size < 0)
-		return lost(session, (int)size);
-	if (wire_decode(buffer, (size_t)size, &reply) == 0 && reply.kind == WIRE_HELLO_REPLY &&
-	    reply.version == WIRE_VERSION)
+	if (error < 0 && error != -EPROTO && error != -EINVAL)
+		return lost(session, error);
+	if (error == 0 && reply.kind == WIRE_HELLO_REPLY && reply.version == WIRE_VERSION)
 		return 0;
 	session->service_failed = true;
 	blame(session, "the service does not speak version %d of the protocol", WIRE_VERSION);

@@ -42,10 +42,10 @@ static int open_descriptors(void)
 	return count;
 }
 
-/* Sends "x" with COUNT descriptors. */
-static void send_descriptors(int socket, size_t count)
+/* Sends a packet of four bytes with COUNT descriptors. */
+static void send_descriptors(int socket, const char *bytes, size_t count)
 {
-	struct iovec data = { .iov_base = (char[]){ 'x' }, .iov_len = 1 };
+	struct iovec data = { .iov_base = (char *)(uintptr_t)bytes, .iov_len = 4 };
 	char control[256] = { 0 };
 	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control };
 	struct cmsghdr *header = (struct cmsghdr *)control;
@@ -55,21 +55,27 @@ static void send_descriptors(int socket, size_t count)
 				    .cmsg_type = SCM_RIGHTS,
 				    .cmsg_len = CMSG_LEN(count * sizeof(int)) };
 	memset(CMSG_DATA(header), 0, count * sizeof(int)); /* descriptor 0, each time */
-	assert_int_equal(sendmsg(socket, &message, 0), 1);
+	assert_int_equal(sendmsg(socket, &message, 0), 4);
 }
+
+static const struct wire_packet unmount = { .kind = WIRE_UNMOUNT };
 
 static void packets_arrive_as_they_were_sent(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	struct channel back = { .fd = ends.other, .deadline = deadline_in(1), .interrupt = -1 };
-	char buffer[8];
+	const struct wire_packet name = { .kind = WIRE_NAME, .text = "a b" };
+	char buffer[WIRE_PACKET_MAX];
+	struct wire_packet packet;
 
 	(void)state;
-	assert_int_equal(channel_send(&back, "abc", 3, -1), 0);
-	assert_int_equal(channel_send(&back, "de", 2, -1), 0);
-	assert_int_equal(channel_receive(&ends.channel, buffer, sizeof(buffer), NULL), 3);
-	assert_memory_equal(buffer, "abc", 3);
-	assert_int_equal(channel_receive(&ends.channel, buffer, sizeof(buffer), NULL), 2);
+	assert_int_equal(channel_send(&back, &name, -1), 0);
+	assert_int_equal(channel_send(&back, &unmount, -1), 0);
+	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), 0);
+	assert_int_equal(packet.kind, WIRE_NAME);
+	assert_string_equal(packet.text, "a b");
+	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), 0);
+	assert_int_equal(packet.kind, WIRE_UNMOUNT);
 }
 
 static void a_descriptor_arrives_close_on_exec(void **state)
@@ -77,11 +83,12 @@ static void a_descriptor_arrives_close_on_exec(void **state)
 	_cleanup_ends_ struct ends ends = connected();
 	struct channel back = { .fd = ends.other, .deadline = deadline_in(1), .interrupt = -1 };
 	_cleanup_close_ int fd = -1;
-	char buffer[8];
+	char buffer[WIRE_PACKET_MAX];
+	struct wire_packet packet;
 
 	(void)state;
-	assert_int_equal(channel_send(&back, "x", 1, STDERR_FILENO), 0);
-	assert_int_equal(channel_receive(&ends.channel, buffer, sizeof(buffer), &fd), 1);
+	assert_int_equal(channel_send(&back, &unmount, STDERR_FILENO), 0);
+	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, &fd), 0);
 	assert_true(fd > STDERR_FILENO);
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
 }
@@ -90,13 +97,13 @@ static void more_than_one_descriptor_is_refused_and_all_are_closed(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	int before = open_descriptors(), fd;
-	char buffer[8];
+	char buffer[WIRE_PACKET_MAX];
+	struct wire_packet packet;
 
 	(void)state;
 	for (size_t count = 2; count < 9; count++) {
-		send_descriptors(ends.other, count);
-		assert_int_equal(channel_receive(&ends.channel, buffer, sizeof(buffer), &fd),
-				 -EBADMSG);
+		send_descriptors(ends.other, "UMNT", count);
+		assert_int_equal(channel_receive(&ends.channel, &packet, buffer, &fd), -EBADMSG);
 		assert_int_equal(fd, -1);
 		assert_int_equal(open_descriptors(), before);
 	}
@@ -106,63 +113,85 @@ static void a_descriptor_that_nobody_wants_is_never_seen(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	int before = open_descriptors();
-	char buffer[8];
+	char buffer[WIRE_PACKET_MAX];
+	struct wire_packet packet;
 
 	(void)state;
-	send_descriptors(ends.other, 1);
-	assert_int_equal(channel_receive(&ends.channel, buffer, sizeof(buffer), NULL), 1);
+	send_descriptors(ends.other, "UMNT", 1);
+	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), 0);
 	assert_int_equal(open_descriptors(), before);
 }
 
-static void a_packet_that_is_too_large_tells_its_size(void **state)
+static void a_descriptor_with_a_malformed_packet_is_closed(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
-	char buffer[2];
+	int before = open_descriptors(), fd;
+	char buffer[WIRE_PACKET_MAX];
+	struct wire_packet packet;
 
 	(void)state;
-	assert_int_equal(send(ends.other, "abcdef", 6, 0), 6);
-	assert_int_equal(channel_receive(&ends.channel, buffer, sizeof(buffer), NULL), 6);
-	assert_memory_equal(buffer, "ab", 2);
+	send_descriptors(ends.other, "EVIL", 1);
+	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, &fd), -EPROTO);
+	assert_int_equal(fd, -1);
+	assert_int_equal(open_descriptors(), before);
+}
+
+static void a_packet_that_is_too_large_is_malformed(void **state)
+{
+	_cleanup_ends_ struct ends ends = connected();
+	_cleanup_free_ char *large = calloc(1, WIRE_PACKET_MAX + 1);
+	char buffer[WIRE_PACKET_MAX];
+	struct wire_packet packet;
+
+	(void)state;
+	memset(large, 'x', WIRE_PACKET_MAX);
+	memcpy(large, "NAME", 4);
+	assert_int_equal(send(ends.other, large, WIRE_PACKET_MAX + 1, 0), WIRE_PACKET_MAX + 1);
+	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), -EINVAL);
+	assert_int_equal(packet.kind, WIRE_NAME);
+	assert_null(packet.text);
 }
 
 static void every_wait_has_an_end(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
-	_cleanup_free_ char *packet = calloc(1, 60000);
-	char buffer[8];
+	char buffer[WIRE_PACKET_MAX];
+	struct wire_packet packet;
 	int error = 0;
 
 	(void)state;
 	ends.channel.deadline = deadline_in(0);
-	assert_int_equal(channel_receive(&ends.channel, buffer, sizeof(buffer), NULL), -ETIMEDOUT);
+	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), -ETIMEDOUT);
 	/* Nobody reads at the other end. */
-	for (int i = 0; i < 1000 && error == 0; i++)
-		error = channel_send(&ends.channel, packet, 60000, -1);
+	for (int i = 0; i < 10000 && error == 0; i++)
+		error = channel_send(&ends.channel, &unmount, -1);
 	assert_int_equal(error, -ETIMEDOUT);
 }
 
 static void a_hang_up_is_told(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
-	char buffer[8];
+	char buffer[WIRE_PACKET_MAX];
+	struct wire_packet packet;
 
 	(void)state;
 	ends.other = close_fd(ends.other);
-	assert_int_equal(channel_receive(&ends.channel, buffer, sizeof(buffer), NULL), -ECONNRESET);
-	assert_int_equal(channel_send(&ends.channel, "x", 1, -1), -EPIPE);
+	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), -ECONNRESET);
+	assert_int_equal(channel_send(&ends.channel, &unmount, -1), -EPIPE);
 }
 
 static void a_signal_ends_a_wait(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	_cleanup_ends_ struct ends signal = connected();
-	char buffer[8];
+	char buffer[WIRE_PACKET_MAX];
+	struct wire_packet packet;
 
 	(void)state;
 	/* Any descriptor will do where a signalfd is wanted. */
 	ends.channel.interrupt = signal.channel.fd;
 	assert_int_equal(send(signal.other, "x", 1, 0), 1);
-	assert_int_equal(channel_receive(&ends.channel, buffer, sizeof(buffer), NULL), -EINTR);
+	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), -EINTR);
 }
 
 int main(void)
@@ -172,7 +201,8 @@ int main(void)
 		cmocka_unit_test(a_descriptor_arrives_close_on_exec),
 		cmocka_unit_test(more_than_one_descriptor_is_refused_and_all_are_closed),
 		cmocka_unit_test(a_descriptor_that_nobody_wants_is_never_seen),
-		cmocka_unit_test(a_packet_that_is_too_large_tells_its_size),
+		cmocka_unit_test(a_descriptor_with_a_malformed_packet_is_closed),
+		cmocka_unit_test(a_packet_that_is_too_large_is_malformed),
 		cmocka_unit_test(every_wait_has_an_end),
 		cmocka_unit_test(a_hang_up_is_told),
 		cmocka_unit_test(a_signal_ends_a_wait),
