@@ -174,8 +174,9 @@ static int report(const struct session *session, int error)
 	if (error == 0)
 		return MOUNTED;
 	if (session->service_failed)
-		snprintf(log, sizeof(log), "; its log: journalctl -u '*@*-%d[-_]*%d.service'",
-			 getpid(), geteuid());
+		snprintf(log, sizeof(log),
+			 "; the service's log: journalctl -u '*@*-%d[-_]*%d.service'", getpid(),
+			 geteuid());
 	diag_error("cannot mount %s on %s: %s%s", line->source, line->mountpoint, session->reason,
 		   log);
 	return FAILED;

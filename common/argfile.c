@@ -11,14 +11,13 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define MAGIC "ARGS"
+#define MAGIC 0x41524753 /* "ARGS" */
 
 /* execve(2) takes 6 MiB at the most (Linux 4.13: three quarters of _STK_LIM). */
 #define LARGEST_FILE (8 << 20)
 
 struct header {
-	char magic[4];
-	uint32_t count;
+	uint32_t magic, count;
 };
 
 struct entry {
@@ -47,7 +46,7 @@ int argfile_create(int argc, const char *const *argv)
 	size_t table = sizeof(struct header) + (size_t)argc * sizeof(struct entry), size = table;
 	_cleanup_free_ char *content = NULL;
 	_cleanup_close_ int fd = -1;
-	struct header header = { .magic = MAGIC, .count = htobe32((uint32_t)argc) };
+	struct header header = { .magic = htobe32(MAGIC), .count = htobe32((uint32_t)argc) };
 	int error;
 
 	for (int i = 0; i < argc; i++)
@@ -121,12 +120,12 @@ int argfile_read(int fd, char ***argvp)
 	char *strings;
 	int error = read_all(fd, &content, &size);
 
-	if (error < 0)
+	if (error < 0 || !content)
 		return error;
 	memcpy(&header, content, sizeof(header));
 	count = be32toh(header.count);
 	/* Entries may overlap but not outnumber the file: memory is bounded by its size. */
-	if (memcmp(header.magic, MAGIC, sizeof(header.magic)) != 0 || count == 0 ||
+	if (be32toh(header.magic) != MAGIC || count == 0 ||
 	    count > (size - sizeof(header)) / sizeof(struct entry))
 		return -EBADMSG;
 

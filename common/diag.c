@@ -88,7 +88,8 @@ size_t diag_printable(char *buffer, size_t size, const char *text)
 	return used;
 }
 
-static void print_line(const char *kind, const char *format, va_list arguments)
+static void __attribute__((format(printf, 2, 0)))
+print_line(const char *kind, const char *format, va_list arguments)
 {
 	int saved = errno;
 	char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES];

@@ -28,6 +28,9 @@ struct fuse_service {
  */
 static struct fuse_service *accepted;
 
+/* Whether there has been one: then a service manager reads what this process writes. */
+static bool is_service;
+
 int fuse_service_accept(struct fuse_service **sfp)
 {
 	struct fuse_service *sf;
@@ -48,6 +51,7 @@ int fuse_service_accept(struct fuse_service **sfp)
 	}
 	sf->service = service;
 	*sfp = accepted = sf;
+	is_service = true;
 	return 0;
 }
 
@@ -111,26 +115,27 @@ char *fuse_service_cmdline(int argc, const char *const *argv, struct fuse_args *
 /* Takes the word that is neither an option nor the value of one out of ARGS. */
 static int take_mountpoint(struct fuse_args *args, char **mountpointp)
 {
-	int kept = 0;
+	int kept = 0, error = 0;
 
 	*mountpointp = NULL;
 	for (int i = 0; i < args->argc; i++) {
 		bool is_value = i > 0 && strcmp(args->argv[i - 1], "-o") == 0;
+		bool is_place = i > 0 && !is_value && args->argv[i][0] != '-';
 
-		if (i == 0 || is_value || args->argv[i][0] == '-') {
-			args->argv[kept++] = args->argv[i];
-		} else if (*mountpointp) {
+		if (is_place && !*mountpointp) {
+			*mountpointp = args->argv[i];
+			continue;
+		}
+		if (is_place) {
 			fuse_log(FUSE_LOG_ERR, "fuse service: what to do with '%s'?\n",
 				 args->argv[i]);
-			args->argc -= i - kept;
-			return -EINVAL;
-		} else {
-			*mountpointp = args->argv[i];
+			error = -EINVAL;
 		}
+		args->argv[kept++] = args->argv[i];
 	}
 	args->argc = kept;
 	args->argv[kept] = NULL;
-	return 0;
+	return error;
 }
 
 int fuse_service_parse_cmdline_sized(struct fuse_args *args, struct fuse_cmdline_opts *opts,
@@ -334,8 +339,7 @@ void fuse_service_release(struct fuse_service *sf)
 {
 	if (!sf)
 		return;
-	service_free(sf->service);
-	sf->service = NULL;
+	service_close(sf->service);
 	forget_options(sf);
 	if (accepted == sf)
 		accepted = NULL;
@@ -346,6 +350,8 @@ void fuse_service_destroy(struct fuse_service **sfp)
 	if (!sfp)
 		return;
 	fuse_service_release(*sfp);
+	if (*sfp)
+		service_free((*sfp)->service);
 	free(*sfp);
 	*sfp = NULL;
 }
@@ -370,7 +376,8 @@ int fuse_service_exit(int ret)
 	fflush(NULL);
 	/* Who reads from a socket may look up the sender by its pid, and must find it alive. A
 	 * file, a pipe or a terminal keeps what it has got. */
-	if (fstat(STDERR_FILENO, &log) == 0 && S_ISSOCK(log.st_mode) && !logs_to_journal(&log))
+	if (is_service && fstat(STDERR_FILENO, &log) == 0 && S_ISSOCK(log.st_mode) &&
+	    !logs_to_journal(&log))
 		nanosleep(&time_to_read, NULL);
 	return ret == 0 ? 0 : 1;
 }

@@ -6,6 +6,7 @@
 
 #include "fuse_service.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,7 +31,9 @@ static int serve(struct fuse *fuse, const struct fuse_cmdline_opts *opts)
 	if (!config)
 		return -ENOMEM;
 	fuse_loop_cfg_set_clone_fd(config, (unsigned int)opts->clone_fd);
-	fuse_loop_cfg_set_idle_threads(config, opts->max_idle_threads);
+	/* libfuse 3.12 and later complain of their own word for "as many as there are" */
+	if (opts->max_idle_threads != UINT_MAX)
+		fuse_loop_cfg_set_idle_threads(config, opts->max_idle_threads);
 	fuse_loop_cfg_set_max_threads(config, opts->max_threads);
 	error = fuse_loop_mt(fuse, config);
 	fuse_loop_cfg_destroy(config);
@@ -54,7 +57,8 @@ static int mount_and_serve(struct fuse_service *sf, struct fuse *fuse,
 		return NO_SIGNAL_HANDLERS;
 	if (fuse_service_session_mount(sf, se, 0, opts) == 0 &&
 	    fuse_service_send_goodbye(sf, 0) == 0)
-		result = serve(fuse, opts) == 0 ? SERVED : LOOP_FAILED;
+		/* Above 0 is the signal that ended the loop: an orderly end. */
+		result = serve(fuse, opts) >= 0 ? SERVED : LOOP_FAILED;
 	fuse_remove_signal_handlers(se);
 	return result;
 }

@@ -9,7 +9,6 @@
 
 #include <ctype.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -302,31 +301,34 @@ int policy_mount_flags(const struct policy *policy, uint32_t asked, unsigned lon
 	return 0;
 }
 
-/* Filesystems that hold files, and so mountpoints. Elsewhere (/proc, /sys) a mount hides the truth.
+/*
+ * Filesystems that hold files, and so mountpoints. Elsewhere (/proc, /sys) a mount hides the truth.
+ * By number, since not all headers know all names.
  */
 static bool holds_files(int fd)
 {
-	static const unsigned long types[] = {
-		BTRFS_SUPER_MAGIC,         CEPH_SUPER_MAGIC,
-		0xff534d42 /* cifs */,     ECRYPTFS_SUPER_MAGIC,
-		EXFAT_SUPER_MAGIC,         EXT4_SUPER_MAGIC,
-		F2FS_SUPER_MAGIC,          FUSE_SUPER_MAGIC,
-		ISOFS_SUPER_MAGIC,         JFFS2_SUPER_MAGIC,
-		MSDOS_SUPER_MAGIC,         NFS_SUPER_MAGIC,
-		NILFS_SUPER_MAGIC,         0x7366746e /* ntfs3 */,
-		OVERLAYFS_SUPER_MAGIC,     RAMFS_MAGIC,
-		REISERFS_SUPER_MAGIC,      SQUASHFS_MAGIC,
-		0x24051905 /* ubifs */,    TMPFS_MAGIC,
-		UDF_SUPER_MAGIC,           V9FS_MAGIC,
-		XFS_SUPER_MAGIC,           0x2fc12fc1 /* zfs */,
-		0xca451a4e /* bcachefs */,
+	static const struct {
+		const char *name;
+		unsigned long type;
+	} known[] = {
+		{ "bcachefs", 0xca451a4e }, { "btrfs", 0x9123683e },    { "ceph", 0x00c36400 },
+		{ "cifs", 0xff534d42 },     { "ecryptfs", 0xf15f },     { "erofs", 0xe0f5e1e2 },
+		{ "exfat", 0x2011bab0 },    { "ext4", 0xef53 },         { "f2fs", 0xf2f52010 },
+		{ "fuse", 0x65735546 },     { "hfsplus", 0x482b },      { "isofs", 0x9660 },
+		{ "jffs2", 0x72b6 },        { "jfs", 0x3153464a },      { "nfs", 0x6969 },
+		{ "nilfs2", 0x3434 },       { "ntfs", 0x5346544e },     { "ntfs3", 0x7366746e },
+		{ "overlay", 0x794c7630 },  { "ramfs", 0x858458f6 },    { "reiserfs", 0x52654973 },
+		{ "smb2", 0xfe534d42 },     { "squashfs", 0x73717368 }, { "tmpfs", 0x01021994 },
+		{ "ubifs", 0x24051905 },    { "udf", 0x15013346 },      { "v9fs", 0x01021997 },
+		{ "vfat", 0x4d44 },         { "xfs", 0x58465342 },      { "zfs", 0x2fc12fc1 },
 	};
 	struct statfs status;
 
 	if (fstatfs(fd, &status) < 0)
 		return false;
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if ((unsigned long)status.f_type == types[i])
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		/* Some architectures extend the sign of 32 bits. */
+		if ((uint32_t)status.f_type == known[i].type)
 			return true;
 	return false;
 }

@@ -284,12 +284,17 @@ int service_goodbye(struct service *service, uint32_t exitcode)
 	return error;
 }
 
+void service_close(struct service *service)
+{
+	service->channel.fd = close_fd(service->channel.fd);
+	service->fusedev = close_fd(service->fusedev);
+}
+
 void service_free(struct service *service)
 {
 	if (!service)
 		return;
-	close_fd(service->channel.fd);
-	close_fd(service->fusedev);
+	service_close(service);
 	free(service->argv);
 	free(service);
 }

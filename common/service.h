@@ -67,5 +67,8 @@ int service_ask_unmount(struct service *service);
 /* Ends the connection; EXITCODE is 0 where the filesystem is served. A second call does nothing. */
 int service_goodbye(struct service *service, uint32_t exitcode);
 
-/* Closes what is open and frees SERVICE, which may be NULL. */
+/* Closes what is open: nothing can be asked for any more. */
+void service_close(struct service *service);
+
+/* The same, and frees SERVICE, which may be NULL. */
 void service_free(struct service *service);

@@ -82,6 +82,8 @@ static int do_open(struct session *session, const struct wire_packet *packet, in
 	error = openfile(&request, fdp, &why);
 	interrupt_hold();
 	if (error < 0) {
+		/* The caller's own words say why a service gives up now. */
+		session->explained |= !quiet && session->reason[0] == '\0';
 		if (!quiet)
 			blame(session, "cannot open %s%s%s: %s", packet->text, why ? ", " : "",
 			      why ? why : "", strerror(-error));
@@ -405,7 +407,7 @@ static int finish(struct session *session)
 	int error;
 
 	if (session->exitcode != 0 || !mounted) {
-		session->service_failed = true;
+		session->service_failed = !session->explained;
 		blame(session,
 		      session->exitcode != 0 ? "the service failed with exit code %u"
 					     : "the service ended without a mount",

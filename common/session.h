@@ -29,6 +29,7 @@ struct session {
 	struct fsmount mount;
 	uint32_t exitcode;   /* of the goodbye */
 	char reason[1024];   /* why it failed: the first thing that went wrong, for the caller */
+	bool explained;      /* the reason needs no word of the service's */
 	bool service_failed; /* it was the service's doing: its log may say more */
 };
 

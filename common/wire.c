@@ -143,7 +143,7 @@ static void encode_field(const struct field *field, const struct wire_packet *pa
 	switch (field->form) {
 	case U16:
 		half = htobe16(*(const uint16_t *)member);
-		/* fallthrough */
+		__attribute__((fallthrough));
 	case ZERO16:
 		memcpy(out, &half, sizeof(half));
 		break;
