@@ -4,38 +4,46 @@
  * sandbox, as contained as the server, and has nothing that the server could take from it.
  */
 #include "applet.h"
+#include "broker.h"
 #include "cleanup.h"
 #include "diag.h"
 #include "launch.h"
 #include "mountapi.h"
-#include "mountline.h"
 #include "privs.h"
-#include "service.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 /* How long a server whose mount did not come to be may take to end, in seconds. */
 #define END_SECONDS 5
 
+#define SOURCE_WORD     "{source}"
+#define MOUNTPOINT_WORD "{mountpoint}"
+#define NO_OPTIONS      "none"
+
 static const char help[] =
 	"Usage: fsvc-open [OPTIONS] -- SERVER [ARGUMENTS]\n"
 	"\n"
-	"Runs SERVER, an unmodified FUSE server built on libfuse 3, as a contained service: for "
-	"the\n"
-	"ExecStart= of a unit that a socket starts for each mount. SERVER gets the source, opened "
-	"by\n"
-	"the mount helper, and the mount:\n"
+	"Runs SERVER, any FUSE server, unmodified, as a contained service: for the ExecStart= of a "
+	"unit\n"
+	"that a socket starts for each mount. When SERVER opens its source or /dev/fuse, or "
+	"mounts, it\n"
+	"gets what the mount helper gives. It is started as\n"
 	"\n"
-	"  SERVER ARGUMENTS... /proc/self/fd/N /dev/fd/M [-o OPTIONS]\n"
+	"  SERVER ARGUMENTS... SOURCE MOUNTPOINT [-o OPTIONS]\n"
+	"\n"
+	"or, where the words {source} and {mountpoint} are among ARGUMENTS, with these in their "
+	"places.\n"
 	"\n"
 	"Options:\n"
-	"  --read-only    the server only reads: open the source and mount it read-only\n"
-	"  --uncontained  run SERVER although this process has privileges left, which is refused\n"
-	"                 otherwise: for tests\n"
-	"  --help         this text\n"
-	"  --version      the version\n"
+	"  --read-only      the server only reads: open the source and mount it read-only\n"
+	"  --options=WORD   what stands before the options instead of -o; none: SERVER gets no "
+	"options\n"
+	"  --uncontained    run SERVER although this process has privileges left, which is "
+	"refused\n"
+	"                   otherwise: for tests\n"
+	"  --help           this text\n"
+	"  --version        the version\n"
 	"\n"
 	"Exit code: that of SERVER; 128 and its number where a signal ended it; 1 where it was "
 	"not\n"
@@ -43,11 +51,13 @@ static const char help[] =
 
 struct arguments {
 	bool read_only, uncontained;
-	char **server; /* NULL-terminated */
+	const char *options; /* the word before the server's options */
+	char **server;       /* NULL-terminated */
 };
 
 static int parse(int argc, char **argv, struct arguments *arguments)
 {
+	static const char options[] = "--options=";
 	int i = 1;
 
 	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
@@ -55,6 +65,8 @@ static int parse(int argc, char **argv, struct arguments *arguments)
 			arguments->read_only = true;
 		} else if (strcmp(argv[i], "--uncontained") == 0) {
 			arguments->uncontained = true;
+		} else if (strncmp(argv[i], options, strlen(options)) == 0) {
+			arguments->options = argv[i] + strlen(options);
 		} else {
 			diag_error("what is '%s'? See --help", argv[i]);
 			return -EINVAL;
@@ -79,144 +91,153 @@ static int check_contained(const struct arguments *arguments)
 	return -EPERM;
 }
 
-/* Fetches the source: for writing, if the mount is to be written and the caller may. */
-static int fetch_source(struct service *service, struct mountline *line, int *fdp)
+/* What the server is told in its own words: its options, the kernel's, and whether it may write. */
+static int compose_options(const struct broker *broker, char **listp)
 {
-	bool read_only = line->options.flags & MS_RDONLY;
-	int error = service_request(service, line->source, read_only ? O_RDONLY : O_RDWR, 0,
-				    /* not the last word yet */ read_only ? 0 : 1);
+	const struct options *options = &broker->line->options;
+	const char *const lists[] = { options->rest, options->kernel,
+				      broker->read_only ? "ro" : NULL };
 
-	if (error >= 0)
-		error = service_receive(service, line->source, fdp);
-	if (error < 0 || *fdp >= 0 || read_only ||
-	    (*fdp != -EACCES && *fdp != -EROFS && *fdp != -EPERM))
-		return error < 0 ? error : (*fdp < 0 ? *fdp : 0);
-	line->options.flags |= MS_RDONLY;
-	return fetch_source(service, line, fdp);
+	*listp = NULL;
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		if (lists[i] && options_add_plain(listp, lists[i]) < 0)
+			return -ENOMEM;
+	return 0;
 }
 
-static int ask_mount(struct service *service, const struct mountline *line)
+static size_t count_words(const char *const *words)
 {
-	struct service_mount mount = {
-		.fuseblk = line->options.blkdev,
-		.source = line->options.fsname ? line->options.fsname : line->source,
-		.mountpoint = line->mountpoint,
-		.kernel_options = line->options.kernel,
-		.table_options = line->no_table ? "-n" : line->options.table,
-		.flags = (uint32_t)line->options.flags,
-	};
+	size_t count = 0;
 
-	return service_ask_mount(service, &mount);
-}
-
-/* The server's command line, NULL-terminated; SOURCE and MOUNTPOINT are the words for them. */
-static const char **compose(char **server, const char *source, const char *mountpoint,
-			    struct mountline *line)
-{
-	size_t count = 0, others = 0;
-	const char **argv;
-
-	while (server[count])
+	while (words[count])
 		count++;
-	while (line->others[others])
-		others++;
-	if ((line->options.flags & MS_RDONLY) && options_add(&line->options.rest, "ro") < 0)
-		return NULL;
-	argv = calloc(count + others + 5, sizeof(char *));
+	return count;
+}
+
+/* The server's command line, NULL-terminated, of words that live as long as what it is made of. */
+static const char **compose(const struct arguments *arguments, const struct broker *broker,
+			    const char *options)
+{
+	const char *const *server = (const char *const *)arguments->server;
+	const char *const *others = broker->line->others;
+	size_t count = 0, most = count_words(server) + count_words(others) + 5;
+	const char **argv = calloc(most, sizeof(char *));
+	bool placed = false;
+
 	if (!argv)
 		return NULL;
-	memcpy(argv, server, count * sizeof(char *));
-	memcpy(argv + count, line->others, others * sizeof(char *));
-	count += others;
-	argv[count++] = source;
-	argv[count++] = mountpoint;
-	if (line->options.rest) {
-		argv[count++] = "-o";
-		argv[count++] = line->options.rest;
+	for (; *server; server++) {
+		argv[count] = *server;
+		if (strcmp(*server, SOURCE_WORD) == 0)
+			argv[count] = broker->source;
+		else if (strcmp(*server, MOUNTPOINT_WORD) == 0)
+			argv[count] = broker->mountpoint;
+		placed |= argv[count++] != *server;
+	}
+	for (; *others; others++)
+		argv[count++] = *others;
+	if (!placed) {
+		argv[count++] = broker->source;
+		argv[count++] = broker->mountpoint;
+	}
+	if (options && strcmp(arguments->options, NO_OPTIONS) != 0) {
+		argv[count++] = arguments->options;
+		argv[count++] = options;
 	}
 	return argv;
 }
 
-/* Starts the server on the descriptors SOURCE and the service's fusedev, and waits until it serves.
- */
-static int start(struct service *service, struct mountline *line, char **server, int source,
-		 struct launch *launch)
+/* Starts the server and waits until it serves. Returns 0, its exit code, or a negative errno. */
+static int start(const struct arguments *arguments, struct launch *launch)
 {
+	struct broker *broker = launch->broker;
 	_cleanup_free_ const char **argv = NULL;
-	char source_path[32], mountpoint[32];
-	const int fds[] = { source, service->fusedev, -1 };
+	_cleanup_free_ char *options = NULL;
+	const char *name = arguments->server[0];
 	int result;
 
-	snprintf(source_path, sizeof(source_path), "/proc/self/fd/%d", source);
-	snprintf(mountpoint, sizeof(mountpoint), "/dev/fd/%d", service->fusedev);
-	argv = compose(server, source_path, mountpoint, line);
+	if (compose_options(broker, &options) < 0)
+		return -ENOMEM;
+	argv = compose(arguments, broker, options);
 	if (!argv)
 		return -ENOMEM;
-	result = launch_start(launch, argv, fds);
+	result = launch_start(launch, argv);
 	if (result == 0)
-		result = launch_wait_served(launch, service->fusedev, service->channel.fd);
-	if (result < 0)
-		diag_error("%s: %s", server[0],
+		result = launch_wait_served(launch, broker->fusedev, broker->service->channel.fd);
+	if (result == -ENOSYS)
+		diag_error(
+			"cannot answer the system calls of %s: libseccomp or the kernel lacks it",
+			name);
+	else if (result < 0)
+		diag_error("%s: %s", name,
 			   result == -ECONNRESET ? "the mount helper has gone" : strerror(-result));
 	else if (result > 0)
-		diag_error("%s failed with exit code %d", server[0], result);
+		diag_error("%s failed with exit code %d", name, result);
 	return result;
 }
 
 /* From the command line to a server that serves. Returns 0, an exit code, or a negative errno. */
-static int open_service(struct service *service, const struct arguments *arguments,
-			struct launch *launch)
+static int open_service(const struct arguments *arguments, struct launch *launch)
 {
-	__attribute__((cleanup(mountline_free))) struct mountline line = { 0 };
-	_cleanup_close_ int source = -1;
+	struct broker *broker = launch->broker;
+	struct service *service = broker->service;
 	const char *wrong;
-	int error =
-		mountline_parse(service->argc, (const char *const *)service->argv, &line, &wrong);
+	int error = mountline_parse(service->argc, (const char *const *)service->argv, broker->line,
+				    &wrong);
 
-	if (error < 0 || !line.source || !line.mountpoint) {
+	if (error < 0 || !broker->line->source || !broker->line->mountpoint) {
 		diag_error(
 			"the command line lacks a source or a mountpoint, or has more than these");
 		return error < 0 ? error : -EINVAL;
 	}
-	if (arguments->read_only)
-		line.options.flags |= MS_RDONLY;
-	error = fetch_source(service, &line, &source);
+	broker->read_only = arguments->read_only || (broker->line->options.flags & MS_RDONLY);
+	error = broker_prepare(broker);
 	if (error < 0) {
-		diag_error("cannot get %s from the mount helper: %s", line.source,
-			   strerror(-error));
+		diag_error("cannot prepare for %s: %s", broker->line->source, strerror(-error));
 		return error;
 	}
-	error = service_refuse_descriptors(service);
-	if (error >= 0)
-		error = ask_mount(service, &line);
-	return error < 0 ? error : start(service, &line, arguments->server, source, launch);
+	return start(arguments, launch);
+}
+
+/* The service's life, once it has its connection. Returns the exit code. */
+static int serve(const struct arguments *arguments, struct service *service)
+{
+	__attribute__((cleanup(mountline_free))) struct mountline line = { 0 };
+	__attribute__((cleanup(broker_free))) struct broker broker = BROKER_NONE;
+	struct launch launch = { .broker = &broker };
+	int result;
+
+	broker.service = service;
+	broker.line = &line;
+	result = open_service(arguments, &launch);
+	service_goodbye(service, result < 0 ? 1 : (uint32_t)result);
+	service_free(service);
+	broker.service = NULL;
+	if (result != 0) {
+		launch_end(&launch, END_SECONDS);
+		return result < 0 ? 1 : result;
+	}
+	/* The mount lives as long as /dev/fuse is open: it must end with the server. */
+	broker.fusedev = close_fd(broker.fusedev);
+	return launch_wait_end(&launch);
 }
 
 static int run(int argc, char **argv)
 {
-	struct arguments arguments = { 0 };
-	struct launch launch = { 0 };
+	struct arguments arguments = { .options = "-o" };
 	struct service *service;
 	int result;
 
 	if (parse(argc, argv, &arguments) < 0 || check_contained(&arguments) < 0)
 		return 1;
 	result = service_accept(&service);
-	if (result < 0 || !service) {
-		diag_error(result < 0 ? "no connection to a mount helper: %s"
-				      : "to be started by a service manager, for each connection",
-			   strerror(-result));
-		return 1;
-	}
-	result = open_service(service, &arguments, &launch);
-	service_goodbye(service, result < 0 ? 1 : (uint32_t)result);
-	/* This end of /dev/fuse must go: the server's end of it is what ends the mount when it
-	 * dies. */
-	service_free(service);
-	if (result == 0)
-		return launch_wait_end(&launch);
-	launch_end(&launch, END_SECONDS);
-	return result < 0 ? 1 : result;
+	if (result >= 0 && service)
+		return serve(&arguments, service);
+	if (result < 0)
+		diag_error("no connection to a mount helper: %s", strerror(-result));
+	else
+		diag_error("to be started by a service manager, for each connection");
+	return 1;
 }
 
 const struct applet applet_fsvc_open = {

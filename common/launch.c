@@ -4,8 +4,8 @@
 #include "channel.h"
 #include "cleanup.h"
 #include "diag.h"
+#include "filter.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 /* How often to look whether the server has begun to read, in milliseconds. */
@@ -32,12 +33,38 @@ static sigset_t signals(void)
 	return set;
 }
 
-static void __attribute__((noreturn))
-run(const char *const *argv, const int *fds, const sigset_t *mask)
+/* Puts the filter on this process and tells the parent by CONNECTION how to answer for it. */
+static void submit_to_broker(int connection)
 {
-	for (; *fds >= 0; fds++)
-		fcntl(*fds, F_SETFD, 0);
+	struct channel channel = { .fd = connection, .deadline = deadline_in(5), .interrupt = -1 };
+	int listener = filter_install();
+	struct wire_packet packet = { .kind = WIRE_FILE,
+				      .error = (uint32_t)(listener < 0 ? -listener : 0),
+				      .text = "listener" };
+
+	if (channel_send(&channel, &packet, listener) < 0 || listener < 0)
+		_exit(127);
+	close_fd(listener);
+}
+
+/* Takes what submit_to_broker() sends. Returns the listener or a negative errno. */
+static int receive_listener(int connection)
+{
+	struct channel channel = { .fd = connection, .deadline = deadline_in(5), .interrupt = -1 };
+	char buffer[WIRE_PACKET_MAX];
+	struct wire_packet packet;
+	int listener, error = channel_receive(&channel, &packet, buffer, &listener);
+
+	if (error < 0)
+		return error;
+	return packet.error ? -(int)packet.error : listener;
+}
+
+static void __attribute__((noreturn))
+run(const char *const *argv, const sigset_t *mask, int connection)
+{
 	sigprocmask(SIG_SETMASK, mask, NULL);
+	submit_to_broker(connection);
 	/* exec takes a vector of char *, and changes none of them */
 	execvp(argv[0], (char *const *)argv);
 	diag_error("cannot run %s: %s%s", argv[0], strerror(errno),
@@ -45,11 +72,18 @@ run(const char *const *argv, const int *fds, const sigset_t *mask)
 	_exit(127);
 }
 
-int launch_start(struct launch *launch, const char *const *argv, const int *fds)
+int launch_start(struct launch *launch, const char *const *argv)
 {
+	_cleanup_close_ int here = -1, there = -1;
 	sigset_t mine = signals(), before;
+	int both[2];
 
-	*launch = (struct launch){ .signals = -1, .children = 1 };
+	launch->signals = -1;
+	launch->children = 1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both) < 0)
+		return -errno;
+	here = both[0];
+	there = both[1];
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
 	    sigprocmask(SIG_BLOCK, &mine, &before) < 0)
 		return -errno;
@@ -60,8 +94,10 @@ int launch_start(struct launch *launch, const char *const *argv, const int *fds)
 	if (launch->server < 0)
 		return -errno;
 	if (launch->server == 0)
-		run(argv, fds, &before);
-	return 0;
+		run(argv, &before, there);
+	there = close_fd(there);
+	launch->broker->listener = receive_listener(here);
+	return launch->broker->listener < 0 ? launch->broker->listener : 0;
 }
 
 /*
@@ -127,22 +163,42 @@ static bool has_read_request(int fusedev)
 	return poll(&wait, 1, 0) == 0;
 }
 
-int launch_wait_served(struct launch *launch, int fusedev, int connection)
+/*
+ * Waits for MILLISECONDS, or without end where they are negative, for signals, for a word from
+ * CONNECTION unless that is -1, or for the server's system calls, and answers all but the second.
+ * *FIRST_ENDED: whether the process that was started has ended.
+ */
+static int wait_and_answer(struct launch *launch, int milliseconds, int connection,
+			   bool *first_ended)
 {
+	struct broker *broker = launch->broker;
 	struct pollfd waits[] = {
 		{ .fd = launch->signals, .events = POLLIN },
 		{ .fd = connection, .events = POLLIN },
+		{ .fd = broker->listener, .events = POLLIN },
 	};
-	int pause = FIRST_PAUSE;
+
+	if (poll(waits, 3, milliseconds) < 0 && errno != EINTR)
+		return -errno;
+	if (waits[1].revents)
+		return -ECONNRESET;
+	/* Without POLLIN nobody is left under the filter. */
+	if (waits[2].revents && (!(waits[2].revents & POLLIN) || broker_answer(broker) < 0))
+		broker->listener = close_fd(broker->listener);
+	take_signals(launch, first_ended);
+	return 0;
+}
+
+int launch_wait_served(struct launch *launch, int fusedev, int connection)
+{
+	int pause = FIRST_PAUSE, error;
 
 	while (!has_read_request(fusedev)) {
 		bool first_ended = false;
 
-		if (poll(waits, 2, pause) < 0 && errno != EINTR)
-			return -errno;
-		if (waits[1].revents)
-			return -ECONNRESET;
-		take_signals(launch, &first_ended);
+		error = wait_and_answer(launch, pause, connection, &first_ended);
+		if (error < 0)
+			return error;
 		if (first_ended && exit_code(launch->status) == 0 && launch->children)
 			return 0;
 		if (first_ended || !launch->children)
@@ -154,29 +210,27 @@ int launch_wait_served(struct launch *launch, int fusedev, int connection)
 
 int launch_wait_end(struct launch *launch)
 {
-	struct pollfd wait = { .fd = launch->signals, .events = POLLIN };
 	bool first_ended = false;
 
-	while (launch->children) {
-		if (poll(&wait, 1, -1) < 0 && errno != EINTR)
+	while (launch->children)
+		if (wait_and_answer(launch, -1, -1, &first_ended) < 0)
 			return 1;
-		take_signals(launch, &first_ended);
-	}
 	return exit_code(launch->status);
 }
 
 void launch_end(struct launch *launch, unsigned int seconds)
 {
-	struct pollfd wait = { .fd = launch->signals, .events = POLLIN };
 	int64_t deadline = deadline_in(seconds);
 	bool first_ended = false;
 	int number = SIGTERM;
 
 	while (launch->children) {
-		signal_children(launch, number);
-		poll(&wait, 1, deadline_left(deadline) ? deadline_left(deadline) : LONGEST_PAUSE);
-		take_signals(launch, &first_ended);
-		if (deadline_left(deadline) == 0)
+		int left = deadline_left(deadline);
+
+		if (left == 0)
 			number = SIGKILL;
+		signal_children(launch, number);
+		wait_and_answer(launch, left > LONGEST_PAUSE || left == 0 ? LONGEST_PAUSE : left,
+				-1, &first_ended);
 	}
 }

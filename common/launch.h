@@ -5,22 +5,27 @@
  */
 #pragma once
 
+#include "broker.h"
+
 #include <sys/types.h>
 
 struct launch {
-	pid_t server; /* the process that was started; 0 when it has ended */
-	int signals;  /* a signalfd(2) */
-	int status;   /* wait status of the process that ended last */
-	int children; /* whether any are left */
+	struct broker
+		*broker; /* who answers the server's system calls, or NULL; set by the caller */
+	pid_t server;    /* the process that was started; 0 when it has ended */
+	int signals;     /* a signalfd(2) */
+	int status;      /* wait status of the process that ended last */
+	int children;    /* whether any are left */
 };
 
 /*
- * Starts ARGV[0] (found by PATH), which gets descriptors 0, 1, 2 and those in FDS, ending with -1,
- * under the numbers that they have here. From here on this process gets the orphans among the
- * server's children, and takes signals by LAUNCH->signals alone.
- * Returns 0 or a negative errno; a program that cannot be run says so itself and ends with 127.
+ * Starts ARGV[0] (found by PATH) under the broker's filter, with no descriptor but 0, 1 and 2. From
+ * here on this process gets the orphans among the server's children, and takes signals by
+ * LAUNCH->signals alone.
+ * Returns 0 or a negative errno, -ENOSYS where there can be no filter; a program that cannot be run
+ * says so itself and ends with 127.
  */
-int launch_start(struct launch *launch, const char *const *argv, const int *fds);
+int launch_start(struct launch *launch, const char *const *argv);
 
 /*
  * Waits until the server serves: it has read the first request of FUSEDEV, or has daemonized.

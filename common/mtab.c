@@ -8,7 +8,8 @@
 
 #if HAVE_LIBMOUNT
 
-#include <dlfcn.h>
+#include "sharedlib.h"
+
 #include <libmount.h>
 
 /* The functions of libmount.so.1 in use; all are in its first stable ABI, MOUNT_2.19 and 2.21. */
@@ -24,11 +25,9 @@
 	FUNCTION(mnt_update_set_fs)                                                                \
 	FUNCTION(mnt_update_table)
 
-#define DECLARE(name) __typeof__(name) *name;
-
 struct libmount {
 	void *library;
-	LIBMOUNT_FUNCTIONS(DECLARE)
+	LIBMOUNT_FUNCTIONS(SHAREDLIB_MEMBER)
 };
 
 static void unload(struct libmount *lib)
@@ -39,16 +38,9 @@ static void unload(struct libmount *lib)
 
 static int load(struct libmount *lib)
 {
-	/* By its soname; in a set-user-ID program the loader looks in the system's directories
-	 * alone. */
-	lib->library = dlopen("libmount.so.1", RTLD_NOW | RTLD_LOCAL);
-	if (!lib->library)
+	if (sharedlib_load(&lib->library, "libmount.so.1") < 0)
 		return -ENOSYS;
-#define LOOK_UP(name)                                                                              \
-	lib->name = (__typeof__(lib->name))dlsym(lib->library, #name);                             \
-	if (!lib->name)                                                                            \
-		return -ENOSYS;
-	LIBMOUNT_FUNCTIONS(LOOK_UP)
+	LIBMOUNT_FUNCTIONS(SHAREDLIB_LOOK_UP)
 	return 0;
 }
 

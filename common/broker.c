@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "broker.h"
+
+#include "callpath.h"
+#include "cleanup.h"
+#include "mountapi.h"
+#include "wire.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define FUSE_DEVICE  "/dev/fuse"
+#define PLACEHOLDERS "/tmp/fsvc-XXXXXX"
+
+/* Files that are not here, and may be the helper's to open: no server has as many. */
+#define MOST_QUESTIONS 100
+
+/* What of a server's open(2) the helper is told; the rest is about names and creating. */
+#define PASSED_FLAGS                                                                               \
+	((uint32_t)(O_ACCMODE | O_EXCL | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_APPEND |      \
+		    O_NONBLOCK))
+
+/* Longer than what the kernel takes from mount(2) in one page. */
+#define DATA_SIZE 4096
+
+/* Asks the helper to open PATH. Returns the descriptor, or a negative errno. */
+static int ask_helper(struct broker *broker, const char *path, int flags)
+{
+	int fd, error;
+
+	if (!broker->service)
+		return -ENOTCONN;
+	error = service_request(broker->service, path, (uint32_t)flags & PASSED_FLAGS, 0,
+				WIRE_REQUEST_QUIET);
+	if (error >= 0)
+		error = service_receive(broker->service, path, &fd);
+	return error < 0 ? error : fd;
+}
+
+/*
+ * Fetches the source, to tell about it, and finds out whether it can be written: a person with a
+ * read-only medium wants it mounted read-only.
+ */
+static int fetch_source(struct broker *broker)
+{
+	const char *source = broker->line->source;
+
+	if (!broker->read_only) {
+		/* Given back at once: a device that is written is opened once only. */
+		int fd = ask_helper(broker, source, O_RDWR);
+
+		broker->read_only = fd == -EACCES || fd == -EPERM || fd == -EROFS;
+		if (fd < 0 && !broker->read_only)
+			return fd;
+		close_fd(fd);
+	}
+	broker->source_fd = ask_helper(broker, source, O_RDONLY);
+	return broker->source_fd < 0 ? broker->source_fd : 0;
+}
+
+int broker_prepare(struct broker *broker)
+{
+	char template[] = PLACEHOLDERS;
+	const char *slash = strrchr(broker->line->source, '/');
+	const char *name = slash ? slash + 1 : broker->line->source;
+	_cleanup_close_ int file = -1;
+
+	if (!mkdtemp(template))
+		return -errno;
+	broker->directory = strdup(template);
+	/* The source keeps its last name: some servers go by its ending. */
+	if (!broker->directory ||
+	    asprintf(&broker->source, "%s/source/%s", template, *name ? name : "source") < 0 ||
+	    asprintf(&broker->mountpoint, "%s/mountpoint", template) < 0)
+		return -ENOMEM;
+	*strrchr(broker->source, '/') = '\0';
+	if (mkdir(broker->source, 0700) < 0 || mkdir(broker->mountpoint, 0755) < 0)
+		return -errno;
+	broker->source[strlen(broker->source)] = '/';
+	file = open(broker->source, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (file < 0)
+		return -errno;
+
+	broker->fusedev = fcntl(broker->service->fusedev, F_DUPFD_CLOEXEC, 0);
+	return fetch_source(broker);
+}
+
+void broker_free(struct broker *broker)
+{
+	close_fd(broker->listener);
+	close_fd(broker->source_fd);
+	close_fd(broker->fusedev);
+	close_fd(broker->written_fd);
+	if (broker->source) {
+		unlink(broker->source);
+		*strrchr(broker->source, '/') = '\0';
+		rmdir(broker->source);
+	}
+	if (broker->mountpoint)
+		rmdir(broker->mountpoint);
+	if (broker->directory)
+		rmdir(broker->directory);
+	free(broker->source);
+	free(broker->mountpoint);
+	free(broker->directory);
+	*broker = BROKER_NONE;
+}
+
+/* A descriptor for the source as open(2) with FLAGS would give it; the caller owns it. */
+static int open_source(struct broker *broker, int flags)
+{
+	bool write = (flags & O_ACCMODE) != O_RDONLY;
+	int fd, kept;
+
+	if (write && broker->read_only)
+		return -EROFS;
+	if (flags & O_TRUNC)
+		return -EPERM;
+	if (flags & O_DIRECTORY)
+		return -ENOTDIR;
+	fd = ask_helper(broker, broker->line->source, flags);
+	if (fd >= 0 && write && broker->written_fd < 0)
+		broker->written_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0 || (fd != -ENOTCONN && fd != -EBUSY))
+		return fd;
+	/* With the helper gone, or a device that is this mount's already, what there is. */
+	kept = write ? broker->written_fd : broker->source_fd;
+	return kept < 0 ? fd : fcntl(kept, F_DUPFD_CLOEXEC, 0);
+}
+
+/* Where the system keeps its own, and most programs look for much that is not there. */
+static bool is_systems(const char *path)
+{
+	static const char *const places[] = {
+		"/usr/", "/lib", "/proc/", "/sys/", "/bin/", "/sbin/"
+	};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (strncmp(path, places[i], strlen(places[i])) == 0)
+			return true;
+	return false;
+}
+
+/* A file that is not here may be one that the caller or the administrator has named. */
+static int open_other(struct broker *broker, const char *path, int flags)
+{
+	struct stat status;
+
+	if (!broker->service || broker->questions >= MOST_QUESTIONS ||
+	    (flags & (O_CREAT | O_TRUNC | O_DIRECTORY | O_PATH)) || is_systems(path) ||
+	    lstat(path, &status) == 0 || (errno != ENOENT && errno != EACCES))
+		return -ENOENT;
+	broker->questions++;
+	return ask_helper(broker, path, flags);
+}
+
+static void answer_open(struct broker *broker, const struct notification *notification,
+			const char *path, uint64_t detail)
+{
+	_cleanup_close_ int fd = -1;
+	int flags = (int)detail;
+
+	if (strcmp(path, FUSE_DEVICE) == 0) {
+		notification_answer_descriptor(notification, broker->fusedev, flags);
+		return;
+	}
+	if (strcmp(path, broker->source) == 0) {
+		fd = open_source(broker, flags);
+		if (fd < 0) {
+			notification_answer(notification, fd);
+			return;
+		}
+	} else {
+		fd = open_other(broker, path, flags);
+	}
+	if (fd < 0)
+		notification_continue(notification);
+	else
+		notification_answer_descriptor(notification, fd, flags);
+}
+
+/* The descriptor of what is behind a name that only looks like a file here, or -1. */
+static int behind(const struct broker *broker, const char *path)
+{
+	if (strcmp(path, broker->source) == 0)
+		return broker->source_fd;
+	return strcmp(path, FUSE_DEVICE) == 0 ? broker->fusedev : -1;
+}
+
+static void answer_stat(struct broker *broker, const struct notification *notification,
+			const char *path, uint64_t address)
+{
+	int fd = behind(broker, path), error = 0;
+	struct stat status;
+
+	if (fd < 0) {
+		notification_continue(notification);
+		return;
+	}
+	if (fstat(fd, &status) < 0)
+		error = -errno;
+	else
+		error = notification_write(notification, address, &status, sizeof(status));
+	notification_answer(notification, error);
+}
+
+static void answer_statx(struct broker *broker, const struct notification *notification,
+			 const char *path, uint64_t address)
+{
+	int fd = behind(broker, path), error = 0;
+	struct statx status;
+
+	if (fd < 0) {
+		notification_continue(notification);
+		return;
+	}
+	if (statx(fd, "", AT_EMPTY_PATH, (unsigned int)notification->arguments[3], &status) < 0)
+		error = -errno;
+	else
+		error = notification_write(notification, address, &status, sizeof(status));
+	notification_answer(notification, error);
+}
+
+static void answer_access(struct broker *broker, const struct notification *notification,
+			  const char *path, uint64_t mode)
+{
+	bool is_source = strcmp(path, broker->source) == 0;
+
+	if (behind(broker, path) < 0)
+		notification_continue(notification);
+	else if (mode & X_OK)
+		notification_answer(notification, -EACCES);
+	else if (is_source && (mode & W_OK) && broker->read_only)
+		notification_answer(notification, -EROFS);
+	else
+		notification_answer(notification, 0);
+}
+
+/*
+ * The options of a server's mount(2) that are for the kernel. Its descriptor and its ids are not
+ * the helper's, and allow_other is asked for where it may be had: some servers always do.
+ */
+static int sort_mount_data(const struct broker *broker, const char *data, char **kernelp)
+{
+	_cleanup_free_ char *kernel = NULL;
+
+	for (const char *cursor = data;;) {
+		_cleanup_free_ char *option = NULL;
+		int more = options_next(&cursor, &option);
+
+		if (more < 0)
+			return more;
+		if (more == 0)
+			break;
+		if (option_find(option)->class != OPTION_KERNEL ||
+		    (strcmp(option, "allow_other") == 0 &&
+		     !(broker->service->granted & WIRE_HELLO_ALLOW_OTHER)))
+			continue;
+		if (options_add_plain(&kernel, option) < 0)
+			return -ENOMEM;
+	}
+	*kernelp = take_pointer(kernel);
+	return 0;
+}
+
+static int ask_mount(struct broker *broker, const struct notification *notification, uint64_t flags)
+{
+	const struct mountline *line = broker->line;
+	char type[32] = "", data[DATA_SIZE] = "";
+	_cleanup_free_ char *kernel = NULL;
+	struct service_mount mount = {
+		.source = line->options.fsname ? line->options.fsname : line->source,
+		.mountpoint = line->mountpoint,
+		.table_options = line->no_table ? "-n" : line->options.table,
+		.fuseblk = line->options.blkdev, /* servers ask for it out of habit */
+	};
+	int error = 0;
+
+	if (notification->arguments[2])
+		error = notification_read_string(notification, notification->arguments[2], type,
+						 sizeof(type));
+	if (error >= 0 && notification->arguments[4])
+		error = notification_read_string(notification, notification->arguments[4], data,
+						 sizeof(data));
+	if (error < 0)
+		return error;
+	if (strncmp(type, "fuse", 4) != 0)
+		return -EPERM;
+	if (!broker->service || broker->mounted)
+		return -EBUSY;
+	error = sort_mount_data(broker, data, &kernel);
+	if (error < 0)
+		return error;
+	mount.kernel_options = kernel;
+	mount.flags = (uint32_t)line->options.flags | (broker->read_only ? MS_RDONLY : 0) |
+		      ((uint32_t)flags & (MS_RDONLY | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME |
+					  MS_SYNCHRONOUS | MS_DIRSYNC | MS_NOSYMFOLLOW));
+	error = service_ask_mount(broker->service, &mount);
+	broker->mounted = error >= 0;
+	return error;
+}
+
+static void answer_mount(struct broker *broker, const struct notification *notification,
+			 const char *target, uint64_t flags)
+{
+	if (strcmp(target, broker->mountpoint) == 0)
+		notification_answer(notification, ask_mount(broker, notification, flags));
+	else
+		notification_continue(notification);
+}
+
+/* The mount is the person's to undo; a server that ends is told that it has done its part. */
+static void answer_unmount(struct broker *broker, const struct notification *notification,
+			   const char *target, uint64_t flags)
+{
+	(void)flags;
+	if (strcmp(target, broker->mountpoint) == 0)
+		notification_answer(notification, 0);
+	else
+		notification_continue(notification);
+}
+
+/*
+ * The calls that the filter lets wait: which arguments hold the directory (-1: none), the path, and
+ * what else the answer depends on.
+ */
+static const struct call {
+	long number;
+	int directory, path, detail;
+	void (*answer)(struct broker *broker, const struct notification *notification,
+		       const char *path, uint64_t detail);
+} calls[] = {
+#ifdef SYS_open /* architectures that are older than the *at calls */
+	{ SYS_open, -1, 0, 1, answer_open },        { SYS_stat, -1, 0, 1, answer_stat },
+	{ SYS_lstat, -1, 0, 1, answer_stat },       { SYS_access, -1, 0, 1, answer_access },
+#endif
+	{ SYS_openat, 0, 1, 2, answer_open },       { SYS_newfstatat, 0, 1, 2, answer_stat },
+	{ SYS_statx, 0, 1, 4, answer_statx },       { SYS_faccessat, 0, 1, 2, answer_access },
+	{ SYS_faccessat2, 0, 1, 2, answer_access }, { SYS_mount, -1, 1, 3, answer_mount },
+	{ SYS_umount2, -1, 0, 1, answer_unmount },
+};
+
+static const struct call *find_call(int number)
+{
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		if (calls[i].number == number)
+			return &calls[i];
+	return NULL;
+}
+
+int broker_answer(struct broker *broker)
+{
+	struct notification notification;
+	const struct call *call;
+	char path[PATH_MAX];
+	int error = notification_receive(broker->listener, &notification);
+
+	if (error < 0)
+		return error == -ENOENT || error == -EINTR ? 0 : error;
+	call = find_call(notification.call);
+	if (call && callpath_read(&notification, call->directory, call->path, path) >= 0)
+		call->answer(broker, &notification, path, notification.arguments[call->detail]);
+	else
+		notification_continue(&notification);
+	return 0;
+}

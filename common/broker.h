@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Between an unmodified server and the kernel: answers the server's open of its source and of
+ * /dev/fuse, and its mount(2), with the mount helper's descriptors and the helper's mount. The
+ * server is given names that lead to placeholders; what it does with any other name is the kernel's
+ * business.
+ */
+#pragma once
+
+#include "mountline.h"
+#include "notification.h"
+#include "service.h"
+
+#include <stdbool.h>
+
+struct broker {
+	/* Set by the caller, who owns them. */
+	struct service *service; /* NULL once the helper has gone */
+	struct mountline *line;
+	bool read_only;
+	int listener; /* see filter.h */
+
+	/* The broker's own. */
+	char *directory;           /* of the placeholders */
+	char *source, *mountpoint; /* the names that the server is given */
+	int source_fd, fusedev;    /* the helper's, to tell about, and to open when it has gone */
+	int written_fd;            /* what the server got to write to: nobody gets a device twice */
+	unsigned int questions;    /* how often the helper was asked for files that are not here */
+	bool mounted;
+};
+
+#define BROKER_NONE                                                                                \
+	((struct broker){ .listener = -1, .source_fd = -1, .fusedev = -1, .written_fd = -1 })
+
+/*
+ * Makes the placeholders, and asks the helper for the source. To be called before the server
+ * starts. Returns 0 or a negative errno, the helper's where it refuses the source; broker_free()
+ * undoes it.
+ */
+int broker_prepare(struct broker *broker);
+
+/*
+ * Answers what waits at BROKER->listener. Returns 0, or a negative errno where nobody is left who
+ * could call.
+ */
+int broker_answer(struct broker *broker);
+
+/* Removes the placeholders and closes what the broker owns. */
+void broker_free(struct broker *broker);
