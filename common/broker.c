@@ -241,7 +241,8 @@ static void answer_access(struct broker *broker, const struct notification *noti
 
 /*
  * The options of a server's mount(2) that are for the kernel. Its descriptor and its ids are not
- * the helper's, and allow_other is asked for where it may be had: some servers always do.
+ * the helper's; allow_other, which some servers always ask for, goes where it may be had, and what
+ * fuseblk alone knows where it is that.
  */
 static int sort_mount_data(const struct broker *broker, const char *data, char **kernelp)
 {
@@ -257,7 +258,9 @@ static int sort_mount_data(const struct broker *broker, const char *data, char *
 			break;
 		if (option_find(option)->class != OPTION_KERNEL ||
 		    (strcmp(option, "allow_other") == 0 &&
-		     !(broker->service->granted & WIRE_HELLO_ALLOW_OTHER)))
+		     !(broker->service->granted & WIRE_HELLO_ALLOW_OTHER)) ||
+		    (strncmp(option, "blksize=", strlen("blksize=")) == 0 &&
+		     !broker->line->options.blkdev))
 			continue;
 		if (options_add_plain(&kernel, option) < 0)
 			return -ENOMEM;
