@@ -12,8 +12,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define FUSE_DEVICE  "/dev/fuse"
-#define PLACEHOLDERS "/tmp/fsvc-XXXXXX"
+#define FUSE_DEVICE "/dev/fuse"
+
+/* The places for the names that the server is given: in the sandbox, or elsewhere of our own. */
+#define SANDBOX_PLACE "/fsvc"
+#define OTHER_PLACE   "/tmp/fsvc-XXXXXX"
+#define MOUNTPOINT    "mountpoint"
 
 /* Files that are not here, and may be the helper's to open: no server has as many. */
 #define MOST_QUESTIONS 100
@@ -61,29 +65,50 @@ static int fetch_source(struct broker *broker)
 	return broker->source_fd < 0 ? broker->source_fd : 0;
 }
 
+/*
+ * Finds an empty directory to be the server's mountpoint. The source needs none: it is not there,
+ * and the broker answers whoever looks for it.
+ */
+static int find_place(struct broker *broker)
+{
+	char other[] = OTHER_PLACE;
+	const char *place = SANDBOX_PLACE;
+
+	broker->mountpoint_fd =
+		open(SANDBOX_PLACE "/" MOUNTPOINT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (broker->mountpoint_fd < 0) {
+		place = mkdtemp(other);
+		if (!place)
+			return -errno;
+		broker->own_place = strdup(place);
+		if (!broker->own_place)
+			return -ENOMEM;
+	}
+	if (asprintf(&broker->mountpoint, "%s/" MOUNTPOINT, place) < 0)
+		return -ENOMEM;
+	if (broker->mountpoint_fd >= 0)
+		return 0;
+	if (mkdir(broker->mountpoint, 0755) < 0)
+		return -errno;
+	broker->mountpoint_fd = open(broker->mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return broker->mountpoint_fd < 0 ? -errno : 0;
+}
+
 int broker_prepare(struct broker *broker)
 {
-	char template[] = PLACEHOLDERS;
 	const char *slash = strrchr(broker->line->source, '/');
 	const char *name = slash ? slash + 1 : broker->line->source;
-	_cleanup_close_ int file = -1;
+	int error = find_place(broker);
 
-	if (!mkdtemp(template))
-		return -errno;
-	broker->directory = strdup(template);
+	if (error < 0)
+		return error;
 	/* The source keeps its last name: some servers go by its ending. */
-	if (!broker->directory ||
-	    asprintf(&broker->source, "%s/source/%s", template, *name ? name : "source") < 0 ||
-	    asprintf(&broker->mountpoint, "%s/mountpoint", template) < 0)
+	if (*name == '\0' || strcmp(name, MOUNTPOINT) == 0)
+		name = "source";
+	if (asprintf(&broker->source, "%.*s/%s",
+		     (int)(strrchr(broker->mountpoint, '/') - broker->mountpoint),
+		     broker->mountpoint, name) < 0)
 		return -ENOMEM;
-	*strrchr(broker->source, '/') = '\0';
-	if (mkdir(broker->source, 0700) < 0 || mkdir(broker->mountpoint, 0755) < 0)
-		return -errno;
-	broker->source[strlen(broker->source)] = '/';
-	file = open(broker->source, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (file < 0)
-		return -errno;
-
 	broker->fusedev = fcntl(broker->service->fusedev, F_DUPFD_CLOEXEC, 0);
 	return fetch_source(broker);
 }
@@ -92,20 +117,16 @@ void broker_free(struct broker *broker)
 {
 	close_fd(broker->listener);
 	close_fd(broker->source_fd);
+	close_fd(broker->mountpoint_fd);
 	close_fd(broker->fusedev);
 	close_fd(broker->written_fd);
-	if (broker->source) {
-		unlink(broker->source);
-		*strrchr(broker->source, '/') = '\0';
-		rmdir(broker->source);
-	}
-	if (broker->mountpoint)
+	if (broker->own_place) {
 		rmdir(broker->mountpoint);
-	if (broker->directory)
-		rmdir(broker->directory);
+		rmdir(broker->own_place);
+	}
+	free(broker->own_place);
 	free(broker->source);
 	free(broker->mountpoint);
-	free(broker->directory);
 	*broker = BROKER_NONE;
 }
 
@@ -182,12 +203,20 @@ static void answer_open(struct broker *broker, const struct notification *notifi
 		notification_answer_descriptor(notification, fd, flags);
 }
 
-/* The descriptor of what is behind a name that only looks like a file here, or -1. */
+/* The descriptor of what a name stands for that is not what is here, or -1. */
 static int behind(const struct broker *broker, const char *path)
 {
 	if (strcmp(path, broker->source) == 0)
 		return broker->source_fd;
+	if (strcmp(path, broker->mountpoint) == 0)
+		return broker->mountpoint_fd;
 	return strcmp(path, FUSE_DEVICE) == 0 ? broker->fusedev : -1;
+}
+
+/* Some servers want their mountpoint to be their own, as the person's would be. */
+static bool is_own(const struct broker *broker, int fd)
+{
+	return fd == broker->mountpoint_fd;
 }
 
 static void answer_stat(struct broker *broker, const struct notification *notification,
@@ -202,7 +231,11 @@ static void answer_stat(struct broker *broker, const struct notification *notifi
 	}
 	if (fstat(fd, &status) < 0)
 		error = -errno;
-	else
+	if (is_own(broker, fd)) {
+		status.st_uid = geteuid();
+		status.st_gid = getegid();
+	}
+	if (error == 0)
 		error = notification_write(notification, address, &status, sizeof(status));
 	notification_answer(notification, error);
 }
@@ -210,6 +243,7 @@ static void answer_stat(struct broker *broker, const struct notification *notifi
 static void answer_statx(struct broker *broker, const struct notification *notification,
 			 const char *path, uint64_t address)
 {
+	unsigned int mask = (unsigned int)notification->arguments[3];
 	int fd = behind(broker, path), error = 0;
 	struct statx status;
 
@@ -217,9 +251,13 @@ static void answer_statx(struct broker *broker, const struct notification *notif
 		notification_continue(notification);
 		return;
 	}
-	if (statx(fd, "", AT_EMPTY_PATH, (unsigned int)notification->arguments[3], &status) < 0)
+	if (statx(fd, "", AT_EMPTY_PATH, mask, &status) < 0)
 		error = -errno;
-	else
+	if (is_own(broker, fd)) {
+		status.stx_uid = geteuid();
+		status.stx_gid = getegid();
+	}
+	if (error == 0)
 		error = notification_write(notification, address, &status, sizeof(status));
 	notification_answer(notification, error);
 }
@@ -315,6 +353,17 @@ static void answer_mount(struct broker *broker, const struct notification *notif
 		notification_continue(notification);
 }
 
+/* No name that is answered for is a symlink; readlink(2) fails so for a file. */
+static void answer_readlink(struct broker *broker, const struct notification *notification,
+			    const char *path, uint64_t address)
+{
+	(void)address;
+	if (behind(broker, path) < 0)
+		notification_continue(notification);
+	else
+		notification_answer(notification, -EINVAL);
+}
+
 /* The mount is the person's to undo; a server that ends is told that it has done its part. */
 static void answer_unmount(struct broker *broker, const struct notification *notification,
 			   const char *target, uint64_t flags)
@@ -330,6 +379,7 @@ static void answer_unmount(struct broker *broker, const struct notification *not
  * The calls that the filter lets wait: which arguments hold the directory (-1: none), the path, and
  * what else the answer depends on.
  */
+/* clang-format off */
 static const struct call {
 	long number;
 	int directory, path, detail;
@@ -337,14 +387,22 @@ static const struct call {
 		       const char *path, uint64_t detail);
 } calls[] = {
 #ifdef SYS_open /* architectures that are older than the *at calls */
-	{ SYS_open, -1, 0, 1, answer_open },        { SYS_stat, -1, 0, 1, answer_stat },
-	{ SYS_lstat, -1, 0, 1, answer_stat },       { SYS_access, -1, 0, 1, answer_access },
+	{ SYS_open,       -1, 0, 1, answer_open },
+	{ SYS_stat,       -1, 0, 1, answer_stat },
+	{ SYS_lstat,      -1, 0, 1, answer_stat },
+	{ SYS_access,     -1, 0, 1, answer_access },
+	{ SYS_readlink,   -1, 0, 1, answer_readlink },
 #endif
-	{ SYS_openat, 0, 1, 2, answer_open },       { SYS_newfstatat, 0, 1, 2, answer_stat },
-	{ SYS_statx, 0, 1, 4, answer_statx },       { SYS_faccessat, 0, 1, 2, answer_access },
-	{ SYS_faccessat2, 0, 1, 2, answer_access }, { SYS_mount, -1, 1, 3, answer_mount },
-	{ SYS_umount2, -1, 0, 1, answer_unmount },
+	{ SYS_openat,      0, 1, 2, answer_open },
+	{ SYS_newfstatat,  0, 1, 2, answer_stat },
+	{ SYS_statx,       0, 1, 4, answer_statx },
+	{ SYS_faccessat,   0, 1, 2, answer_access },
+	{ SYS_faccessat2,  0, 1, 2, answer_access },
+	{ SYS_readlinkat,  0, 1, 2, answer_readlink },
+	{ SYS_mount,      -1, 1, 3, answer_mount },
+	{ SYS_umount2,    -1, 0, 1, answer_unmount },
 };
+/* clang-format on */
 
 static const struct call *find_call(int number)
 {

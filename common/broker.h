@@ -21,8 +21,9 @@ struct broker {
 	int listener; /* see filter.h */
 
 	/* The broker's own. */
-	char *directory;           /* of the placeholders */
 	char *source, *mountpoint; /* the names that the server is given */
+	char *own_place;           /* a directory made for the mountpoint, or NULL */
+	int mountpoint_fd;         /* the directory of that name */
 	int source_fd, fusedev;    /* the helper's, to tell about, and to open when it has gone */
 	int written_fd;            /* what the server got to write to: nobody gets a device twice */
 	unsigned int questions;    /* how often the helper was asked for files that are not here */
@@ -30,10 +31,14 @@ struct broker {
 };
 
 #define BROKER_NONE                                                                                \
-	((struct broker){ .listener = -1, .source_fd = -1, .fusedev = -1, .written_fd = -1 })
+	((struct broker){ .listener = -1,                                                          \
+			  .mountpoint_fd = -1,                                                     \
+			  .source_fd = -1,                                                         \
+			  .fusedev = -1,                                                           \
+			  .written_fd = -1 })
 
 /*
- * Makes the placeholders, and asks the helper for the source. To be called before the server
+ * Makes the names, and asks the helper for the source. To be called before the server
  * starts. Returns 0 or a negative errno, the helper's where it refuses the source; broker_free()
  * undoes it.
  */
@@ -45,5 +50,5 @@ int broker_prepare(struct broker *broker);
  */
 int broker_answer(struct broker *broker);
 
-/* Removes the placeholders and closes what the broker owns. */
+/* Removes the names and closes what the broker owns. */
 void broker_free(struct broker *broker);

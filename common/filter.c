@@ -43,6 +43,8 @@ static const struct {
 	{ "access", 0, 0 },
 	{ "faccessat", 0, 0 },
 	{ "faccessat2", 0, 3 },
+	{ "readlink", 0, 0 },
+	{ "readlinkat", 0, 0 },
 	{ "mount", 0, 0 },
 	{ "umount2", 0, 0 },
 	/* Who finds these missing does it by the calls above. */
