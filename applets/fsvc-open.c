@@ -17,6 +17,9 @@
 /* How long a server whose mount did not come to be may take to end, in seconds. */
 #define END_SECONDS 5
 
+/* Of a process that could not become the server, and has said why. */
+#define EXIT_NOT_RUN 127
+
 #define SOURCE_WORD     "{source}"
 #define MOUNTPOINT_WORD "{mountpoint}"
 #define NO_OPTIONS      "none"
@@ -39,6 +42,7 @@ static const char help[] =
 	"  --read-only      the server only reads: open the source and mount it read-only\n"
 	"  --options=WORD   what stands before the options instead of -o; none: SERVER gets no "
 	"options\n"
+	"  --package=NAME   the package that SERVER is in, for who has to install it\n"
 	"  --uncontained    run SERVER although this process has privileges left, which is "
 	"refused\n"
 	"                   otherwise: for tests\n"
@@ -52,12 +56,19 @@ static const char help[] =
 struct arguments {
 	bool read_only, uncontained;
 	const char *options; /* the word before the server's options */
+	const char *package; /* where the server is to be had, or NULL */
 	char **server;       /* NULL-terminated */
 };
 
+/* The value of WORD if it is the option NAME, which ends in '='; else NULL. */
+static const char *value_of(const char *word, const char *name)
+{
+	return strncmp(word, name, strlen(name)) == 0 ? word + strlen(name) : NULL;
+}
+
 static int parse(int argc, char **argv, struct arguments *arguments)
 {
-	static const char options[] = "--options=";
+	const char *value;
 	int i = 1;
 
 	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
@@ -65,8 +76,10 @@ static int parse(int argc, char **argv, struct arguments *arguments)
 			arguments->read_only = true;
 		} else if (strcmp(argv[i], "--uncontained") == 0) {
 			arguments->uncontained = true;
-		} else if (strncmp(argv[i], options, strlen(options)) == 0) {
-			arguments->options = argv[i] + strlen(options);
+		} else if ((value = value_of(argv[i], "--options="))) {
+			arguments->options = value;
+		} else if ((value = value_of(argv[i], "--package="))) {
+			arguments->package = value;
 		} else {
 			diag_error("what is '%s'? See --help", argv[i]);
 			return -EINVAL;
@@ -171,7 +184,7 @@ static int start(const struct arguments *arguments, struct launch *launch)
 	else if (result < 0)
 		diag_error("%s: %s", name,
 			   result == -ECONNRESET ? "the mount helper has gone" : strerror(-result));
-	else if (result > 0)
+	else if (result > 0 && result != EXIT_NOT_RUN)
 		diag_error("%s failed with exit code %d", name, result);
 	return result;
 }
@@ -204,7 +217,7 @@ static int serve(const struct arguments *arguments, struct service *service)
 {
 	__attribute__((cleanup(mountline_free))) struct mountline line = { 0 };
 	__attribute__((cleanup(broker_free))) struct broker broker = BROKER_NONE;
-	struct launch launch = { .broker = &broker };
+	struct launch launch = { .broker = &broker, .package = arguments->package };
 	int result;
 
 	broker.service = service;

@@ -87,15 +87,12 @@ static int parse(int argc, char **argv, struct mountline *line)
 	const char *wrong = NULL;
 	int error = mountline_parse(argc, (const char *const *)argv, line, &wrong);
 
-	if (error < 0)
-		diag_error("%s%s; see --help",
-			   error == -EINVAL ? "misplaced, or without its value: "
-					    : strerror(-error),
-			   error == -EINVAL ? wrong : "");
+	if (error == -EINVAL)
+		diag_error("misplaced, or without its value: %s; see --help", wrong);
+	else if (error < 0)
+		diag_error("%s", strerror(-error));
 	else if (!line->type)
 		diag_error("no type: use -t TYPE; see --help");
-	else if (!line->subtype)
-		diag_error("'%s' is no filesystem type", line->type);
 	else
 		return 0;
 	return -EINVAL;
@@ -106,8 +103,10 @@ static int check(const struct mountline *line)
 	_cleanup_free_ char *path = NULL;
 	const char *why;
 
-	return socketdir_find(line->subtype, &path, &why) == 0 && access(path, W_OK) == 0 ? MOUNTED
-											  : FAILED;
+	return line->subtype && socketdir_find(line->subtype, &path, &why) == 0 &&
+			       access(path, W_OK) == 0
+		       ? MOUNTED
+		       : FAILED;
 }
 
 /*
@@ -225,6 +224,10 @@ static int run(int argc, char **argv)
 		return FAILED;
 	if (only_check)
 		return check(&line);
+	if (!line.subtype) {
+		diag_error("'%s' is no filesystem type", line.type);
+		return FAILED;
+	}
 	if (!line.source || !line.mountpoint) {
 		diag_error("no %s: fuservicemount3 SOURCE MOUNTPOINT -t TYPE; see --help",
 			   line.source ? "mountpoint" : "source");

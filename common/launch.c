@@ -61,14 +61,17 @@ static int receive_listener(int connection)
 }
 
 static void __attribute__((noreturn))
-run(const char *const *argv, const sigset_t *mask, int connection)
+run(const struct launch *launch, const char *const *argv, const sigset_t *mask, int connection)
 {
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	submit_to_broker(connection);
 	/* exec takes a vector of char *, and changes none of them */
 	execvp(argv[0], (char *const *)argv);
-	diag_error("cannot run %s: %s%s", argv[0], strerror(errno),
-		   errno == ENOENT ? ": is its package installed?" : "");
+	if (errno == ENOENT && launch->package)
+		diag_error("%s is not installed: apt install %s", argv[0], launch->package);
+	else
+		diag_error("cannot run %s: %s%s", argv[0], strerror(errno),
+			   errno == ENOENT ? ": is its package installed?" : "");
 	_exit(127);
 }
 
@@ -94,7 +97,7 @@ int launch_start(struct launch *launch, const char *const *argv)
 	if (launch->server < 0)
 		return -errno;
 	if (launch->server == 0)
-		run(argv, &before, there);
+		run(launch, argv, &before, there);
 	there = close_fd(there);
 	launch->broker->listener = receive_listener(here);
 	return launch->broker->listener < 0 ? launch->broker->listener : 0;

@@ -10,12 +10,15 @@
 #include <sys/types.h>
 
 struct launch {
-	struct broker
-		*broker; /* who answers the server's system calls, or NULL; set by the caller */
-	pid_t server;    /* the process that was started; 0 when it has ended */
-	int signals;     /* a signalfd(2) */
-	int status;      /* wait status of the process that ended last */
-	int children;    /* whether any are left */
+	/* Set by the caller: who answers the server's system calls; the package that the server
+	 * is in, for who has to install it, or NULL. */
+	struct broker *broker;
+	const char *package;
+
+	pid_t server; /* the process that was started; 0 when it has ended */
+	int signals;  /* a signalfd(2) */
+	int status;   /* wait status of the process that ended last */
+	int children; /* whether any are left */
 };
 
 /*

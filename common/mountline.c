@@ -3,6 +3,7 @@
 
 #include "cleanup.h"
 
+#include <limits.h>
 #include <string.h>
 
 static const char *without_prefix(const char *text, const char *prefix)
@@ -18,8 +19,8 @@ const char *mountline_subtype(const char *type)
 		subtype = without_prefix(type, "fuseblk.");
 	if (!subtype)
 		subtype = type;
-	if (*subtype == '\0' || strchr(subtype, '/') || strcmp(subtype, ".") == 0 ||
-	    strcmp(subtype, "..") == 0)
+	if (*subtype == '\0' || strlen(subtype) > NAME_MAX || strchr(subtype, '/') ||
+	    strcmp(subtype, ".") == 0 || strcmp(subtype, "..") == 0)
 		return NULL;
 	return subtype;
 }

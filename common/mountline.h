@@ -35,6 +35,7 @@ void mountline_free(struct mountline *line);
 
 /*
  * The subtype that names the service of TYPE: what follows "fuse." or "fuseblk.", or all of it.
- * NULL where it names none: empty, ".", "..", or with a slash. It points into TYPE.
+ * NULL where it names none: empty, ".", "..", with a slash, or too long for a file's name. It
+ * points into TYPE.
  */
 const char *mountline_subtype(const char *type);
