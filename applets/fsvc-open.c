@@ -10,6 +10,7 @@
 #include "launch.h"
 #include "mountapi.h"
 #include "privs.h"
+#include "words.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,9 +21,7 @@
 /* Of a process that could not become the server, and has said why. */
 #define EXIT_NOT_RUN 127
 
-#define SOURCE_WORD     "{source}"
-#define MOUNTPOINT_WORD "{mountpoint}"
-#define NO_OPTIONS      "none"
+#define NO_OPTIONS "none"
 
 static const char help[] =
 	"Usage: fsvc-open [OPTIONS] -- SERVER [ARGUMENTS]\n"
@@ -35,14 +34,15 @@ static const char help[] =
 	"\n"
 	"  SERVER ARGUMENTS... SOURCE MOUNTPOINT [-o OPTIONS]\n"
 	"\n"
-	"or, where the words {source} and {mountpoint} are among ARGUMENTS, with these in their "
-	"places.\n"
+	"or, where {source} or {mountpoint} stands in ARGUMENTS, with these in their places. {uid}\n"
+	"stands for the user who mounts.\n"
 	"\n"
 	"Options:\n"
 	"  --read-only      the server only reads: open the source and mount it read-only\n"
 	"  --options=WORD   what stands before the options instead of -o; none: SERVER gets no "
 	"options\n"
 	"  --package=NAME   the package that SERVER is in, for who has to install it\n"
+	"  --instance=%i    the instance of the unit, which tells who mounts\n"
 	"  --uncontained    run SERVER although this process has privileges left, which is "
 	"refused\n"
 	"                   otherwise: for tests\n"
@@ -57,6 +57,7 @@ struct arguments {
 	bool read_only, uncontained;
 	const char *options; /* the word before the server's options */
 	const char *package; /* where the server is to be had, or NULL */
+	const char *uid;     /* of the person who mounts, as far as it is known */
 	char **server;       /* NULL-terminated */
 };
 
@@ -64,6 +65,14 @@ struct arguments {
 static const char *value_of(const char *word, const char *name)
 {
 	return strncmp(word, name, strlen(name)) == 0 ? word + strlen(name) : NULL;
+}
+
+/* systemd calls an instance "NUMBER-PID-UID" after its connection, since 257 with more between. */
+static const char *uid_of_instance(const char *instance)
+{
+	const char *dash = strrchr(instance, '-');
+
+	return dash && dash[1] && dash[1 + strspn(dash + 1, "0123456789")] == '\0' ? dash + 1 : "0";
 }
 
 static int parse(int argc, char **argv, struct arguments *arguments)
@@ -80,6 +89,8 @@ static int parse(int argc, char **argv, struct arguments *arguments)
 			arguments->options = value;
 		} else if ((value = value_of(argv[i], "--package="))) {
 			arguments->package = value;
+		} else if ((value = value_of(argv[i], "--instance="))) {
+			arguments->uid = uid_of_instance(value);
 		} else {
 			diag_error("what is '%s'? See --help", argv[i]);
 			return -EINVAL;
@@ -118,63 +129,45 @@ static int compose_options(const struct broker *broker, char **listp)
 	return 0;
 }
 
-static size_t count_words(const char *const *words)
+/* The server's command line. */
+static void compose(const struct arguments *arguments, const struct broker *broker,
+		    const char *options, struct words *words)
 {
-	size_t count = 0;
+	struct words_expansion expansions[] = {
+		{ "{source}", broker->source, false },
+		{ "{mountpoint}", broker->mountpoint, false },
+		{ "{uid}", arguments->uid, false },
+		{ NULL, NULL, false },
+	};
 
-	while (words[count])
-		count++;
-	return count;
-}
-
-/* The server's command line, NULL-terminated, of words that live as long as what it is made of. */
-static const char **compose(const struct arguments *arguments, const struct broker *broker,
-			    const char *options)
-{
-	const char *const *server = (const char *const *)arguments->server;
-	const char *const *others = broker->line->others;
-	size_t count = 0, most = count_words(server) + count_words(others) + 5;
-	const char **argv = calloc(most, sizeof(char *));
-	bool placed = false;
-
-	if (!argv)
-		return NULL;
-	for (; *server; server++) {
-		argv[count] = *server;
-		if (strcmp(*server, SOURCE_WORD) == 0)
-			argv[count] = broker->source;
-		else if (strcmp(*server, MOUNTPOINT_WORD) == 0)
-			argv[count] = broker->mountpoint;
-		placed |= argv[count++] != *server;
-	}
-	for (; *others; others++)
-		argv[count++] = *others;
-	if (!placed) {
-		argv[count++] = broker->source;
-		argv[count++] = broker->mountpoint;
+	for (char **server = arguments->server; *server; server++)
+		words_add_expanded(words, *server, expansions);
+	words_add_all(words, broker->line->others);
+	if (!expansions[0].used && !expansions[1].used) {
+		words_add(words, broker->source);
+		words_add(words, broker->mountpoint);
 	}
 	if (options && strcmp(arguments->options, NO_OPTIONS) != 0) {
-		argv[count++] = arguments->options;
-		argv[count++] = options;
+		words_add(words, arguments->options);
+		words_add(words, options);
 	}
-	return argv;
 }
 
 /* Starts the server and waits until it serves. Returns 0, its exit code, or a negative errno. */
 static int start(const struct arguments *arguments, struct launch *launch)
 {
 	struct broker *broker = launch->broker;
-	_cleanup_free_ const char **argv = NULL;
+	__attribute__((cleanup(words_free))) struct words words = { 0 };
 	_cleanup_free_ char *options = NULL;
 	const char *name = arguments->server[0];
 	int result;
 
 	if (compose_options(broker, &options) < 0)
 		return -ENOMEM;
-	argv = compose(arguments, broker, options);
-	if (!argv)
+	compose(arguments, broker, options, &words);
+	if (words.failed)
 		return -ENOMEM;
-	result = launch_start(launch, argv);
+	result = launch_start(launch, words.argv);
 	if (result == 0)
 		result = launch_wait_served(launch, broker->fusedev, broker->service->channel.fd);
 	if (result == -ENOSYS)
@@ -237,7 +230,7 @@ static int serve(const struct arguments *arguments, struct service *service)
 
 static int run(int argc, char **argv)
 {
-	struct arguments arguments = { .options = "-o" };
+	struct arguments arguments = { .options = "-o", .uid = "0" };
 	struct service *service;
 	int result;
 

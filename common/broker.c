@@ -286,6 +286,10 @@ static int sort_mount_data(const struct broker *broker, const char *data, char *
 {
 	_cleanup_free_ char *kernel = NULL;
 
+	/* What the caller has said holds, whether the server repeats it or not. */
+	if (broker->line->options.kernel &&
+	    options_add_plain(&kernel, broker->line->options.kernel) < 0)
+		return -ENOMEM;
 	for (const char *cursor = data;;) {
 		_cleanup_free_ char *option = NULL;
 		int more = options_next(&cursor, &option);

@@ -61,12 +61,11 @@ static int receive_listener(int connection)
 }
 
 static void __attribute__((noreturn))
-run(const struct launch *launch, const char *const *argv, const sigset_t *mask, int connection)
+run(const struct launch *launch, char *const *argv, const sigset_t *mask, int connection)
 {
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	submit_to_broker(connection);
-	/* exec takes a vector of char *, and changes none of them */
-	execvp(argv[0], (char *const *)argv);
+	execvp(argv[0], argv);
 	if (errno == ENOENT && launch->package)
 		diag_error("%s is not installed: apt install %s", argv[0], launch->package);
 	else
@@ -75,7 +74,7 @@ run(const struct launch *launch, const char *const *argv, const sigset_t *mask, 
 	_exit(127);
 }
 
-int launch_start(struct launch *launch, const char *const *argv)
+int launch_start(struct launch *launch, char *const *argv)
 {
 	_cleanup_close_ int here = -1, there = -1;
 	sigset_t mine = signals(), before;

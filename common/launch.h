@@ -28,7 +28,7 @@ struct launch {
  * Returns 0 or a negative errno, -ENOSYS where there can be no filter; a program that cannot be run
  * says so itself and ends with 127.
  */
-int launch_start(struct launch *launch, const char *const *argv);
+int launch_start(struct launch *launch, char *const *argv);
 
 /*
  * Waits until the server serves: it has read the first request of FUSEDEV, or has daemonized.

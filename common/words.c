@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "words.h"
+
+#include "cleanup.h"
+
+#include <string.h>
+
+void words_add(struct words *words, const char *word)
+{
+	char **argv = reallocarray(words->argv, words->count + 2, sizeof(char *));
+
+	if (!argv) {
+		words->failed = true;
+		return;
+	}
+	words->argv = argv;
+	argv[words->count] = strdup(word);
+	argv[words->count + 1] = NULL;
+	if (argv[words->count])
+		words->count++;
+	else
+		words->failed = true;
+}
+
+void words_add_all(struct words *words, const char *const *more)
+{
+	for (; *more; more++)
+		words_add(words, *more);
+}
+
+/* The expansion whose name TEXT begins with, or NULL. */
+static struct words_expansion *find(const char *text, struct words_expansion *expansions)
+{
+	for (; expansions->name; expansions++)
+		if (strncmp(text, expansions->name, strlen(expansions->name)) == 0)
+			return expansions;
+	return NULL;
+}
+
+void words_add_expanded(struct words *words, const char *word, struct words_expansion *expansions)
+{
+	_cleanup_free_ char *expanded = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&expanded, &size);
+
+	while (out && *word) {
+		struct words_expansion *found = find(word, expansions);
+
+		fputs(found ? found->value : (const char[]){ *word, '\0' }, out);
+		word += found ? strlen(found->name) : 1;
+		if (found)
+			found->used = true;
+	}
+	if (out && fclose(out) == 0)
+		words_add(words, expanded);
+	else
+		words->failed = true;
+}
+
+void words_free(struct words *words)
+{
+	for (size_t i = 0; i < words->count; i++)
+		free(words->argv[i]);
+	free(words->argv);
+	*words = (struct words){ 0 };
+}

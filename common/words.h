@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A command line that is put together word by word.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct words {
+	char **argv; /* NULL-terminated, for exec; NULL while there is no word */
+	size_t count;
+	bool failed; /* there was no memory for one of them */
+};
+
+/* What stands in a word for something else. A list of these ends with a name of NULL. */
+struct words_expansion {
+	const char *name, *value;
+	bool used; /* set when the name was found */
+};
+
+/* Adds a copy of WORD. */
+void words_add(struct words *words, const char *word);
+
+/* Adds copies of all MORE, which ends with NULL. */
+void words_add_all(struct words *words, const char *const *more);
+
+/* Adds WORD with each name among EXPANSIONS replaced by its value, wherever in the word it stands.
+ */
+void words_add_expanded(struct words *words, const char *word, struct words_expansion *expansions);
+
+void words_free(struct words *words);
