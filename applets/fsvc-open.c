@@ -224,6 +224,7 @@ static int serve(const struct arguments *arguments, struct service *service)
 		return result < 0 ? 1 : result;
 	}
 	/* The mount lives as long as /dev/fuse is open: it must end with the server. */
+	launch_watch_mount(&launch, broker.fusedev);
 	broker.fusedev = close_fd(broker.fusedev);
 	return launch_wait_end(&launch);
 }

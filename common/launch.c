@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -80,7 +81,7 @@ int launch_start(struct launch *launch, char *const *argv)
 	sigset_t mine = signals(), before;
 	int both[2];
 
-	launch->signals = -1;
+	launch->signals = launch->mount = -1;
 	launch->children = 1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both) < 0)
 		return -errno;
@@ -141,6 +142,29 @@ static void collect(struct launch *launch, bool *first_ended)
 	launch->children = pid == 0;
 }
 
+/* Whether the mount has ended: then the server is writing back what it holds. */
+static bool is_unmounted(const struct launch *launch)
+{
+	struct epoll_event event;
+
+	return launch->mount >= 0 && epoll_wait(launch->mount, &event, 1, 0) > 0;
+}
+
+/*
+ * Whether a signal is for the server: USR1 and USR2 always, one that ends it once, and only while
+ * there is something to end. libfuse restores what a signal does by default before the server
+ * writes back what it holds: a second one, or one after the unmounting, would kill it in the midst.
+ */
+static bool may_pass_on(struct launch *launch, int number)
+{
+	if (number == SIGUSR1 || number == SIGUSR2)
+		return true;
+	if (launch->told_to_end || is_unmounted(launch))
+		return false;
+	launch->told_to_end = true;
+	return true;
+}
+
 /* Takes the signals that have come: passes them on, or collects who has ended. */
 static void take_signals(struct launch *launch, bool *first_ended)
 {
@@ -149,7 +173,7 @@ static void take_signals(struct launch *launch, bool *first_ended)
 	while (read(launch->signals, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
 		if (signal.ssi_signo == SIGCHLD)
 			collect(launch, first_ended);
-		else
+		else if (may_pass_on(launch, (int)signal.ssi_signo))
 			signal_children(launch, (int)signal.ssi_signo);
 	}
 }
@@ -207,6 +231,17 @@ int launch_wait_served(struct launch *launch, int fusedev, int connection)
 			return exit_code(launch->status) ? exit_code(launch->status) : 1;
 		pause = pause < LONGEST_PAUSE ? 2 * pause : LONGEST_PAUSE;
 	}
+	return 0;
+}
+
+int launch_watch_mount(struct launch *launch, int fusedev)
+{
+	/* No event is asked for but the error that poll(2) tells of in any case. */
+	struct epoll_event nothing = { .events = 0 };
+
+	launch->mount = epoll_create1(EPOLL_CLOEXEC);
+	if (launch->mount < 0 || epoll_ctl(launch->mount, EPOLL_CTL_ADD, fusedev, &nothing) < 0)
+		return -errno;
 	return 0;
 }
 

@@ -15,10 +15,12 @@ struct launch {
 	struct broker *broker;
 	const char *package;
 
-	pid_t server; /* the process that was started; 0 when it has ended */
-	int signals;  /* a signalfd(2) */
-	int status;   /* wait status of the process that ended last */
-	int children; /* whether any are left */
+	pid_t server;    /* the process that was started; 0 when it has ended */
+	int signals;     /* a signalfd(2) */
+	int mount;       /* an epoll(7) that tells when the mount has ended, or -1 */
+	int status;      /* wait status of the process that ended last */
+	int children;    /* whether any are left */
+	int told_to_end; /* whether a signal that ends it was passed on */
 };
 
 /*
@@ -38,7 +40,15 @@ int launch_start(struct launch *launch, char *const *argv);
 int launch_wait_served(struct launch *launch, int fusedev, int connection);
 
 /*
- * Passes signals on to the server's processes and collects them until none is left.
+ * Learns from FUSEDEV when the mount has ended, without holding it: the caller may, and must, close
+ * FUSEDEV afterwards, since a mount lives as long as anybody has it open. Returns 0 or a negative
+ * errno.
+ */
+int launch_watch_mount(struct launch *launch, int fusedev);
+
+/*
+ * Passes signals on to the server's processes and collects them until none is left. A signal that
+ * ends the server is passed on once, and not when it is unmounted already.
  * Returns the exit code of the one that ended last, 128 and more for a signal, as shells have it.
  */
 int launch_wait_end(struct launch *launch);
