@@ -42,7 +42,9 @@ static const char help[] =
 	"  --options=WORD   what stands before the options instead of -o; none: SERVER gets no "
 	"options\n"
 	"  --package=NAME   the package that SERVER is in, for who has to install it\n"
-	"  --instance=%i    the instance of the unit, which tells who mounts\n"
+	"  --instance=%i    the instance of the unit, which tells who mounts: SERVER believes to be run by\n"
+	"                   that user, so that its files are theirs\n"
+	"  --as-root        SERVER believes to be run by root\n"
 	"  --uncontained    run SERVER although this process has privileges left, which is "
 	"refused\n"
 	"                   otherwise: for tests\n"
@@ -58,6 +60,8 @@ struct arguments {
 	const char *options; /* the word before the server's options */
 	const char *package; /* where the server is to be had, or NULL */
 	const char *uid;     /* of the person who mounts, as far as it is known */
+	long user;           /* the same, or -1 */
+	bool as_root;        /* the server is to believe to be root instead */
 	char **server;       /* NULL-terminated */
 };
 
@@ -91,6 +95,9 @@ static int parse(int argc, char **argv, struct arguments *arguments)
 			arguments->package = value;
 		} else if ((value = value_of(argv[i], "--instance="))) {
 			arguments->uid = uid_of_instance(value);
+			arguments->user = strtol(arguments->uid, NULL, 10);
+		} else if (strcmp(argv[i], "--as-root") == 0) {
+			arguments->as_root = true;
 		} else {
 			diag_error("what is '%s'? See --help", argv[i]);
 			return -EINVAL;
@@ -215,6 +222,7 @@ static int serve(const struct arguments *arguments, struct service *service)
 
 	broker.service = service;
 	broker.line = &line;
+	broker.user = arguments->as_root ? 0 : arguments->user;
 	result = open_service(arguments, &launch);
 	service_goodbye(service, result < 0 ? 1 : (uint32_t)result);
 	service_free(service);
@@ -231,7 +239,7 @@ static int serve(const struct arguments *arguments, struct service *service)
 
 static int run(int argc, char **argv)
 {
-	struct arguments arguments = { .options = "-o", .uid = "0" };
+	struct arguments arguments = { .options = "-o", .uid = "0", .user = -1 };
 	struct service *service;
 	int result;
 

@@ -213,10 +213,20 @@ static int behind(const struct broker *broker, const char *path)
 	return strcmp(path, FUSE_DEVICE) == 0 ? broker->fusedev : -1;
 }
 
-/* Some servers want their mountpoint to be their own, as the person's would be. */
+/* Some servers want their mountpoint to be their own: who they believe to be. */
 static bool is_own(const struct broker *broker, int fd)
 {
 	return fd == broker->mountpoint_fd;
+}
+
+static uid_t believed_user(const struct broker *broker)
+{
+	return broker->user < 0 ? geteuid() : (uid_t)broker->user;
+}
+
+static gid_t believed_group(const struct broker *broker)
+{
+	return broker->user < 0 ? getegid() : (gid_t)broker->user;
 }
 
 static void answer_stat(struct broker *broker, const struct notification *notification,
@@ -232,8 +242,8 @@ static void answer_stat(struct broker *broker, const struct notification *notifi
 	if (fstat(fd, &status) < 0)
 		error = -errno;
 	if (is_own(broker, fd)) {
-		status.st_uid = geteuid();
-		status.st_gid = getegid();
+		status.st_uid = believed_user(broker);
+		status.st_gid = believed_group(broker);
 	}
 	if (error == 0)
 		error = notification_write(notification, address, &status, sizeof(status));
@@ -254,8 +264,8 @@ static void answer_statx(struct broker *broker, const struct notification *notif
 	if (statx(fd, "", AT_EMPTY_PATH, mask, &status) < 0)
 		error = -errno;
 	if (is_own(broker, fd)) {
-		status.stx_uid = geteuid();
-		status.stx_gid = getegid();
+		status.stx_uid = believed_user(broker);
+		status.stx_gid = believed_group(broker);
 	}
 	if (error == 0)
 		error = notification_write(notification, address, &status, sizeof(status));
@@ -379,9 +389,18 @@ static void answer_unmount(struct broker *broker, const struct notification *not
 		notification_continue(notification);
 }
 
+/* All of the server's ids are those of the person whose server it would be, started by hand. */
+static void answer_identity(struct broker *broker, const struct notification *notification,
+			    const char *path, uint64_t detail)
+{
+	(void)path;
+	(void)detail;
+	notification_answer(notification, broker->user);
+}
+
 /*
- * The calls that the filter lets wait: which arguments hold the directory (-1: none), the path, and
- * what else the answer depends on.
+ * The calls that the filter lets wait: which arguments hold the directory (-1: none), the path (-1:
+ * the call has none), and what else the answer depends on.
  */
 /* clang-format off */
 static const struct call {
@@ -405,6 +424,10 @@ static const struct call {
 	{ SYS_readlinkat,  0, 1, 2, answer_readlink },
 	{ SYS_mount,      -1, 1, 3, answer_mount },
 	{ SYS_umount2,    -1, 0, 1, answer_unmount },
+	{ SYS_getuid,     -1, -1, 0, answer_identity },
+	{ SYS_geteuid,    -1, -1, 0, answer_identity },
+	{ SYS_getgid,     -1, -1, 0, answer_identity },
+	{ SYS_getegid,    -1, -1, 0, answer_identity },
 };
 /* clang-format on */
 
@@ -420,13 +443,14 @@ int broker_answer(struct broker *broker)
 {
 	struct notification notification;
 	const struct call *call;
-	char path[PATH_MAX];
+	char path[PATH_MAX] = "";
 	int error = notification_receive(broker->listener, &notification);
 
 	if (error < 0)
 		return error == -ENOENT || error == -EINTR ? 0 : error;
 	call = find_call(notification.call);
-	if (call && callpath_read(&notification, call->directory, call->path, path) >= 0)
+	if (call && (call->path < 0 ||
+		     callpath_read(&notification, call->directory, call->path, path) >= 0))
 		call->answer(broker, &notification, path, notification.arguments[call->detail]);
 	else
 		notification_continue(&notification);

@@ -18,6 +18,7 @@ struct broker {
 	struct service *service; /* NULL once the helper has gone */
 	struct mountline *line;
 	bool read_only;
+	long user;    /* who the server is to believe to be, see filter.h; -1: nobody else */
 	int listener; /* see filter.h */
 
 	/* The broker's own. */
@@ -31,7 +32,8 @@ struct broker {
 };
 
 #define BROKER_NONE                                                                                \
-	((struct broker){ .listener = -1,                                                          \
+	((struct broker){ .user = -1,                                                              \
+			  .listener = -1,                                                          \
 			  .mountpoint_fd = -1,                                                     \
 			  .source_fd = -1,                                                         \
 			  .fusedev = -1,                                                           \

@@ -26,54 +26,75 @@ struct libseccomp {
 	LIBSECCOMP_FUNCTIONS(SHAREDLIB_MEMBER)
 };
 
+/* What becomes of a call. */
+enum fate {
+	ASK,      /* the broker answers */
+	ASK_PATH, /* the broker answers, if it is about a path: with AT_EMPTY_PATH it is not */
+	MISSING,  /* it fails with ENOSYS: who finds it missing does it by the others */
+	FEIGN,    /* it succeeds, and does nothing: there is nothing that it could do */
+	IDENTITY, /* the broker, or for root the filter itself, tells the id of who mounts */
+};
+
 /* By name, since not every architecture has each. */
 static const struct {
 	const char *name;
-	int error; /* what it fails with, or 0: the broker is asked */
-	unsigned int
-		flags; /* which argument holds AT_* flags, or 0: with AT_EMPTY_PATH it is about */
-		       /* a descriptor, and the kernel's business */
+	enum fate fate;
+	unsigned int flags; /* ASK_PATH: the argument with AT_* flags */
 } calls[] = {
-	{ "open", 0, 0 },
-	{ "openat", 0, 0 },
-	{ "stat", 0, 0 },
-	{ "lstat", 0, 0 },
-	{ "newfstatat", 0, 3 },
-	{ "statx", 0, 2 },
-	{ "access", 0, 0 },
-	{ "faccessat", 0, 0 },
-	{ "faccessat2", 0, 3 },
-	{ "readlink", 0, 0 },
-	{ "readlinkat", 0, 0 },
-	{ "mount", 0, 0 },
-	{ "umount2", 0, 0 },
-	/* Who finds these missing does it by the calls above. */
-	{ "openat2", ENOSYS, 0 },
-	{ "fsopen", ENOSYS, 0 },
-	{ "open_tree", ENOSYS, 0 },
+	{ "open", ASK, 0 },          { "openat", ASK, 0 },          { "stat", ASK, 0 },
+	{ "lstat", ASK, 0 },         { "newfstatat", ASK_PATH, 3 }, { "statx", ASK_PATH, 2 },
+	{ "access", ASK, 0 },        { "faccessat", ASK, 0 },       { "faccessat2", ASK_PATH, 3 },
+	{ "readlink", ASK, 0 },      { "readlinkat", ASK, 0 },      { "mount", ASK, 0 },
+	{ "umount2", ASK, 0 },       { "openat2", MISSING, 0 },     { "fsopen", MISSING, 0 },
+	{ "open_tree", MISSING, 0 }, { "getuid", IDENTITY, 0 },     { "geteuid", IDENTITY, 0 },
+	{ "getgid", IDENTITY, 0 },   { "getegid", IDENTITY, 0 },    { "setuid", FEIGN, 0 },
+	{ "setgid", FEIGN, 0 },      { "setreuid", FEIGN, 0 },      { "setregid", FEIGN, 0 },
+	{ "setresuid", FEIGN, 0 },   { "setresgid", FEIGN, 0 },     { "setfsuid", FEIGN, 0 },
+	{ "setfsgid", FEIGN, 0 },    { "setgroups", FEIGN, 0 },     { "capset", FEIGN, 0 },
 };
 
-static int add_rules(const struct libseccomp *lib, scmp_filter_ctx context)
+/* What the filter does about FATE, for somebody who is to believe to be USER; SCMP_ACT_ALLOW:
+ * nothing. */
+static uint32_t action_for(enum fate fate, long user)
+{
+	switch (fate) {
+	case ASK:
+	case ASK_PATH:
+		return SCMP_ACT_NOTIFY;
+	case MISSING:
+		return SCMP_ACT_ERRNO(ENOSYS);
+	case FEIGN:
+		return user < 0 ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(0);
+	case IDENTITY:
+		/* An "error" of 0 is root's id, told without asking anybody: some servers want it
+		 * for each file that they show. */
+		return user < 0 ? SCMP_ACT_ALLOW
+				: (user == 0 ? SCMP_ACT_ERRNO(0) : SCMP_ACT_NOTIFY);
+	}
+	return SCMP_ACT_ALLOW;
+}
+
+static int add_rules(const struct libseccomp *lib, scmp_filter_ctx context, long user)
 {
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		struct scmp_arg_cmp by_path = { calls[i].flags, SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH,
 						0 };
-		uint32_t action = calls[i].error ? SCMP_ACT_ERRNO((unsigned int)calls[i].error)
-						 : SCMP_ACT_NOTIFY;
+		uint32_t action = action_for(calls[i].fate, user);
 		int number = lib->seccomp_syscall_resolve_name(calls[i].name);
 		int error;
 
-		if (number < 0) /* not on this architecture */
+		if (number < 0 ||
+		    action == SCMP_ACT_ALLOW) /* not on this architecture, or as it is */
 			continue;
-		error = lib->seccomp_rule_add_array(context, action, number, calls[i].flags ? 1 : 0,
-						    &by_path);
+		error = lib->seccomp_rule_add_array(context, action, number,
+						    calls[i].fate == ASK_PATH ? 1 : 0, &by_path);
 		if (error < 0)
 			return error;
 	}
 	return 0;
 }
 
-int filter_install(void)
+int filter_install(long user)
 {
 	/* Neither unloaded nor freed: exec follows. */
 	struct libseccomp loaded = { 0 }, *lib = &loaded;
@@ -86,7 +107,7 @@ int filter_install(void)
 	context = lib->seccomp_init(SCMP_ACT_ALLOW);
 	if (!context)
 		return -ENOMEM;
-	error = add_rules(lib, context);
+	error = add_rules(lib, context, user);
 	/* A server that a unit's filter has already made sure of may lack the right to set it
 	 * again. */
 	if (error == 0)
@@ -96,8 +117,9 @@ int filter_install(void)
 
 #else
 
-int filter_install(void)
+int filter_install(long user)
 {
+	(void)user;
 	return -ENOSYS;
 }
 

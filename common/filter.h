@@ -8,8 +8,10 @@
 
 /*
  * Puts the filter on this process, which must have no_new_privs, and on what it becomes and starts.
+ * USER: who it is to believe to be, so that it shows files as that person's; setting ids succeeds
+ * then, without effect. -1: it sees its own ids.
  * Returns the descriptor for the notifications, which the caller owns and which whoever answers
  * them needs: until then this process must do none of the calls. Or a negative errno: -ENOSYS
  * where libseccomp or the kernel cannot do it.
  */
-int filter_install(void);
+int filter_install(long user);

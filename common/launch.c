@@ -35,10 +35,10 @@ static sigset_t signals(void)
 }
 
 /* Puts the filter on this process and tells the parent by CONNECTION how to answer for it. */
-static void submit_to_broker(int connection)
+static void submit_to_broker(const struct broker *broker, int connection)
 {
 	struct channel channel = { .fd = connection, .deadline = deadline_in(5), .interrupt = -1 };
-	int listener = filter_install();
+	int listener = filter_install(broker->user);
 	struct wire_packet packet = { .kind = WIRE_FILE,
 				      .error = (uint32_t)(listener < 0 ? -listener : 0),
 				      .text = "listener" };
@@ -65,7 +65,7 @@ static void __attribute__((noreturn))
 run(const struct launch *launch, char *const *argv, const sigset_t *mask, int connection)
 {
 	sigprocmask(SIG_SETMASK, mask, NULL);
-	submit_to_broker(connection);
+	submit_to_broker(launch->broker, connection);
 	execvp(argv[0], argv);
 	if (errno == ENOENT && launch->package)
 		diag_error("%s is not installed: apt install %s", argv[0], launch->package);

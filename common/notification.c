@@ -75,10 +75,11 @@ int notification_write(const struct notification *notification, uint64_t address
 		       : -EFAULT;
 }
 
-static void respond(const struct notification *notification, int error, uint32_t flags)
+static void respond(const struct notification *notification, long result, uint32_t flags)
 {
 	struct seccomp_notif_resp response = { .id = notification->id,
-					       .error = error,
+					       .val = result < 0 ? 0 : result,
+					       .error = result < 0 ? (int)result : 0,
 					       .flags = flags };
 
 	(void)ioctl(notification->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
@@ -89,7 +90,7 @@ void notification_continue(const struct notification *notification)
 	respond(notification, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 }
 
-void notification_answer(const struct notification *notification, int result)
+void notification_answer(const struct notification *notification, long result)
 {
 	respond(notification, result, 0);
 }

@@ -44,8 +44,8 @@ int notification_write(const struct notification *notification, uint64_t address
 /* Lets the kernel do the call. */
 void notification_continue(const struct notification *notification);
 
-/* The call returns 0, or fails with the negative errno RESULT. */
-void notification_answer(const struct notification *notification, int result);
+/* The call returns RESULT, or fails with it where it is a negative errno. */
+void notification_answer(const struct notification *notification, long result);
 
 /* The call returns a copy of FD in the server, close-on-exec if OPEN_FLAGS have O_CLOEXEC. */
 void notification_answer_descriptor(const struct notification *notification, int fd,
