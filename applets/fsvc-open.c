@@ -217,7 +217,9 @@ static int serve(const struct arguments *arguments, struct service *service)
 {
 	__attribute__((cleanup(mountline_free))) struct mountline line = { 0 };
 	__attribute__((cleanup(broker_free))) struct broker broker = BROKER_NONE;
-	struct launch launch = { .broker = &broker, .package = arguments->package };
+	struct launch launch = { .broker = &broker,
+				 .package = arguments->package,
+				 .confined = !arguments->uncontained };
 	int result;
 
 	broker.service = service;

@@ -27,6 +27,11 @@
 	((uint32_t)(O_ACCMODE | O_EXCL | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_APPEND |      \
 		    O_NONBLOCK))
 
+/* With which a server may mount: not to remount, bind or move. */
+#define SERVERS_FLAGS                                                                              \
+	(MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME |               \
+	 MS_SYNCHRONOUS | MS_DIRSYNC | MS_NOSYMFOLLOW)
+
 /* Longer than what the kernel takes from mount(2) in one page. */
 #define DATA_SIZE 4096
 
@@ -342,7 +347,7 @@ static int ask_mount(struct broker *broker, const struct notification *notificat
 						 sizeof(data));
 	if (error < 0)
 		return error;
-	if (strncmp(type, "fuse", 4) != 0)
+	if (strncmp(type, "fuse", 4) != 0 || (flags & ~(uint64_t)SERVERS_FLAGS) != 0)
 		return -EPERM;
 	if (!broker->service || broker->mounted)
 		return -EBUSY;
@@ -350,9 +355,7 @@ static int ask_mount(struct broker *broker, const struct notification *notificat
 	if (error < 0)
 		return error;
 	mount.kernel_options = kernel;
-	mount.flags = (uint32_t)line->options.flags | (broker->read_only ? MS_RDONLY : 0) |
-		      ((uint32_t)flags & (MS_RDONLY | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME |
-					  MS_SYNCHRONOUS | MS_DIRSYNC | MS_NOSYMFOLLOW));
+	mount.flags = (uint32_t)(line->options.flags | (broker->read_only ? MS_RDONLY : 0) | flags);
 	error = service_ask_mount(broker->service, &mount);
 	broker->mounted = error >= 0;
 	return error;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -67,15 +68,33 @@ static int make_absolute(const struct notification *notification, int directory_
 	return 0;
 }
 
-/* Where PATH names a descriptor of the caller, puts the name of its file in its place. */
+/* The number of the caller's own descriptor that PATH names, or -1. */
+static int named_descriptor(const char *path)
+{
+	static const char *const places[] = { "/proc/self/fd/", "/proc/thread-self/fd/",
+					      "/dev/fd/" };
+	char *end;
+	long number;
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		size_t length = strlen(places[i]);
+
+		if (strncmp(path, places[i], length) != 0 || path[length] < '0' ||
+		    path[length] > '9')
+			continue;
+		number = strtol(path + length, &end, 10);
+		return *end == '\0' && number <= INT_MAX ? (int)number : -1;
+	}
+	return -1;
+}
+
+/* Where PATH names a descriptor of the caller's own, puts the name of its file in its place. */
 static void follow_descriptor(const struct notification *notification, char path[PATH_MAX])
 {
-	char target[PATH_MAX], name[32], rest;
-	int number;
+	int number = named_descriptor(path);
+	char target[PATH_MAX], name[32];
 
-	if (sscanf(path, "/proc/self/fd/%9d%c", &number, &rest) != 1 &&
-	    sscanf(path, "/dev/fd/%9d%c", &number, &rest) != 1 &&
-	    sscanf(path, "/proc/%*d/fd/%9d%c", &number, &rest) != 1)
+	if (number < 0)
 		return;
 	snprintf(name, sizeof(name), "fd/%d", number);
 	if (read_link(notification->pid, name, target) > 0 && target[0] == '/')

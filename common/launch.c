@@ -3,6 +3,7 @@
 
 #include "channel.h"
 #include "cleanup.h"
+#include "confine.h"
 #include "diag.h"
 #include "filter.h"
 
@@ -65,6 +66,9 @@ static void __attribute__((noreturn))
 run(const struct launch *launch, char *const *argv, const sigset_t *mask, int connection)
 {
 	sigprocmask(SIG_SETMASK, mask, NULL);
+	/* Before the filter, under which opening waits for somebody who answers. */
+	if (launch->confined)
+		confine();
 	submit_to_broker(launch->broker, connection);
 	execvp(argv[0], argv);
 	if (errno == ENOENT && launch->package)

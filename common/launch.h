@@ -14,6 +14,7 @@ struct launch {
 	 * is in, for who has to install it, or NULL. */
 	struct broker *broker;
 	const char *package;
+	int confined; /* whether the server loses what confine.h says */
 
 	pid_t server;    /* the process that was started; 0 when it has ended */
 	int signals;     /* a signalfd(2) */

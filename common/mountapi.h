@@ -7,15 +7,24 @@
 
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* The numbers are the same on every architecture (Linux 5.2). */
 #ifndef SYS_move_mount
+#define SYS_open_tree  428
 #define SYS_move_mount 429
 #define SYS_fsopen     430
 #define SYS_fsconfig   431
 #define SYS_fsmount    432
+#endif
+
+#ifndef SYS_mount_setattr
+#define SYS_mount_setattr 442 /* Linux 5.12 */
+struct mount_attr {
+	uint64_t attr_set, attr_clr, propagation, userns_fd;
+};
 #endif
 
 #ifndef MS_NOSYMFOLLOW
@@ -48,6 +57,18 @@ static inline int mountapi_move_mount(int mount, int target)
 {
 	return (int)syscall(SYS_move_mount, mount, "", target, "",
 			    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+/* A detached copy of the mount that FILE is on, with FILE, which may be O_PATH, as its root. */
+static inline int mountapi_clone(int file)
+{
+	return (int)syscall(SYS_open_tree, file, "",
+			    AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
+static inline int mountapi_setattr(int mount, const struct mount_attr *attributes, size_t size)
+{
+	return (int)syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, attributes, size);
 }
 
 static inline int mountapi_mount(const char *source, const char *target, const char *type,

@@ -2,6 +2,7 @@
 #include "openfile.h"
 
 #include "cleanup.h"
+#include "mountapi.h"
 #include "privs.h"
 
 #include <fcntl.h>
@@ -40,6 +41,30 @@ static int reopen(int found, uint32_t flags)
 	return fd < 0 ? -errno : fd;
 }
 
+/* A mount with the file FOUND (O_PATH) alone, on which little can be done with it; or -1. */
+static int wall_in(int found, bool write)
+{
+	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+						     MOUNT_ATTR_NOEXEC };
+	int wall;
+
+	if (!write)
+		attributes.attr_set |= MOUNT_ATTR_RDONLY;
+	privs_raise();
+	wall = mountapi_clone(found);
+	if (wall >= 0 && mountapi_setattr(wall, &attributes, sizeof(attributes)) < 0)
+		wall = close_fd(wall);
+	privs_lower();
+	return wall;
+}
+
+static int open_regular(int found, uint32_t flags, struct opened_file *opened)
+{
+	opened->wall = wall_in(found, (flags & O_ACCMODE) != O_RDONLY);
+	/* Without O_CREAT, O_EXCL has a meaning for devices alone. */
+	return reopen(opened->wall < 0 ? found : opened->wall, flags & ~(uint32_t)O_EXCL);
+}
+
 static int open_device(const struct openfile_request *request, int found, uint32_t flags)
 {
 	bool write = (flags & O_ACCMODE) != O_RDONLY;
@@ -65,15 +90,24 @@ static int set_block_size(int fd, uint32_t size)
 	return error;
 }
 
-int openfile(const struct openfile_request *request, int *fdp, const char **why)
+/* What the server sees is what open(2) would have given it. */
+static int restore_blocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int openfile(const struct openfile_request *request, struct opened_file *opened, const char **why)
 {
 	/* O_NOFOLLOW is about the name, and has done its work when the second open begins. */
-	uint32_t name_flags = request->flags & O_NOFOLLOW,
-		 flags = request->flags & ~(uint32_t)O_NOFOLLOW;
-	_cleanup_close_ int found = -1, fd = -1;
+	uint32_t name_flags = request->flags & O_NOFOLLOW;
+	uint32_t flags = request->flags & ~(uint32_t)O_NOFOLLOW;
+	_cleanup_close_ int found = -1;
 	struct stat status;
 	int error;
 
+	*opened = OPENED_FILE_NONE;
 	*why = NULL;
 	/* O_PATH touches nothing: opening a device node for real can rewind a tape. */
 	found = open(request->path, O_PATH | O_CLOEXEC | (int)name_flags);
@@ -83,26 +117,24 @@ int openfile(const struct openfile_request *request, int *fdp, const char **why)
 	if (error < 0)
 		return error;
 
-	if (S_ISBLK(status.st_mode))
-		fd = open_device(request, found, flags);
-	else /* without O_CREAT, O_EXCL has a meaning for devices alone */
-		fd = reopen(found, flags & ~(uint32_t)O_EXCL);
-	if (fd == -EBUSY)
+	opened->fd = S_ISBLK(status.st_mode) ? open_device(request, found, flags)
+					     : open_regular(found, flags, opened);
+	if (opened->fd == -EBUSY)
 		*why = "which is in use, perhaps mounted";
-	if (fd < 0)
-		return fd;
+	if (opened->fd < 0)
+		return opened->fd;
 	if (request->block_size != 0 && S_ISBLK(status.st_mode)) {
-		error = set_block_size(fd, request->block_size);
+		error = set_block_size(opened->fd, request->block_size);
 		*why = "with a block size that the kernel refuses";
 		if (error < 0)
 			return error;
 	}
-	if (!(flags & O_NONBLOCK)) {
-		int current = fcntl(fd, F_GETFL);
+	return flags & O_NONBLOCK ? 0 : restore_blocking(opened->fd);
+}
 
-		if (current < 0 || fcntl(fd, F_SETFL, current & ~O_NONBLOCK) < 0)
-			return -errno;
-	}
-	*fdp = take_fd(&fd);
-	return 0;
+void openfile_close(struct opened_file *opened)
+{
+	close_fd(opened->fd);
+	close_fd(opened->wall);
+	*opened = OPENED_FILE_NONE;
 }

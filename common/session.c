@@ -53,7 +53,8 @@ static int send_reply(struct session *session, int error)
 
 /* The handlers: each does what its command asks and returns 0 or the errno for the reply. */
 
-static int do_open(struct session *session, const struct wire_packet *packet, int *fdp)
+static int do_open(struct session *session, const struct wire_packet *packet,
+		   struct opened_file *opened)
 {
 	struct openfile_request request = {
 		.path = packet->text,
@@ -79,7 +80,7 @@ static int do_open(struct session *session, const struct wire_packet *packet, in
 	 * the mount is one that ends with this process. */
 	if (!session->mount.attached)
 		interrupt_let_through(session->channel.deadline);
-	error = openfile(&request, fdp, &why);
+	error = openfile(&request, opened, &why);
 	interrupt_hold();
 	if (error < 0) {
 		/* The caller's own words say why a service gives up now. */
@@ -89,7 +90,7 @@ static int do_open(struct session *session, const struct wire_packet *packet, in
 			      why ? why : "", strerror(-error));
 		return error;
 	}
-	session->unclaimed_device |= request.kernel_claims && fstat(*fdp, &status) == 0 &&
+	session->unclaimed_device |= request.kernel_claims && fstat(opened->fd, &status) == 0 &&
 				     S_ISBLK(status.st_mode) &&
 				     (packet->open_flags & O_ACCMODE) != O_RDONLY;
 	return 0;
@@ -234,7 +235,8 @@ static int do_unmount(struct session *session, const struct wire_packet *packet)
 static const struct command {
 	uint32_t needs, bars;
 	int (*handle)(struct session *session, const struct wire_packet *packet);
-	int (*open)(struct session *session, const struct wire_packet *packet, int *fdp);
+	int (*open)(struct session *session, const struct wire_packet *packet,
+		    struct opened_file *opened);
 } commands[WIRE_KINDS] = {
 	[WIRE_OPEN]       = { .open = do_open },
 	[WIRE_BDEV]       = { .open = do_open },
@@ -253,14 +255,15 @@ static const struct command {
 static int answer_open(struct session *session, const struct command *command,
 		       const struct wire_packet *packet, int malformed)
 {
-	_cleanup_close_ int fd = -1;
+	__attribute__((cleanup(openfile_close))) struct opened_file opened = OPENED_FILE_NONE;
+	const char *path = malformed < 0 ? WIRE_UNKNOWN_PATH : packet->text;
 	int error = malformed;
 
 	if (error == 0)
-		error = command->open(session, packet, &fd);
+		error = command->open(session, packet, &opened);
 	else
 		blame(session, "the service sent a malformed %s", wire_name(packet->kind));
-	return send_file(session, malformed < 0 ? WIRE_UNKNOWN_PATH : packet->text, error, fd);
+	return send_file(session, path, error, error < 0 ? -1 : opened.fd);
 }
 
 static int answer(struct session *session, const struct command *command,

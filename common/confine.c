@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "confine.h"
+
+#if __has_include(<linux/landlock.h>)
+
+#include "cleanup.h"
+
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+
+#ifndef LANDLOCK_ACCESS_FS_REFER
+#define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
+#endif
+#ifndef LANDLOCK_ACCESS_FS_TRUNCATE
+#define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
+#endif
+#ifndef LANDLOCK_SCOPE_SIGNAL
+#define LANDLOCK_SCOPE_SIGNAL (1ULL << 1)
+#endif
+
+#define WRITES                                                                                     \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                           \
+	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR |                           \
+	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |                               \
+	 LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |                             \
+	 LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
+
+/* struct landlock_ruleset_attr as of Linux 6.12; an older kernel takes it while the rest is 0. */
+struct ruleset {
+	uint64_t files, network, scopes;
+};
+
+/* What came with which version of the interface, see landlock(7). */
+static struct ruleset ruleset_for(long version)
+{
+	struct ruleset ruleset = { .files = WRITES };
+
+	if (version >= 2)
+		ruleset.files |= LANDLOCK_ACCESS_FS_REFER;
+	if (version >= 3)
+		ruleset.files |= LANDLOCK_ACCESS_FS_TRUNCATE;
+	if (version >= 6)
+		ruleset.scopes = LANDLOCK_SCOPE_SIGNAL;
+	return ruleset;
+}
+
+void confine(void)
+{
+	long version =
+		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	struct ruleset ruleset = ruleset_for(version);
+	struct landlock_path_beneath_attr devices = { .allowed_access =
+							      LANDLOCK_ACCESS_FS_WRITE_FILE };
+	_cleanup_close_ int rules = -1, directory = -1;
+
+	if (version < 1)
+		return;
+	rules = (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0);
+	directory = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (rules < 0)
+		return;
+	devices.parent_fd = directory;
+	if (directory >= 0)
+		(void)syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &devices,
+			      0);
+	(void)syscall(SYS_landlock_restrict_self, rules, 0);
+}
+
+#else
+
+void confine(void)
+{
+}
+
+#endif
