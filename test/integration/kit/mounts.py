@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is mounted, and the few system calls that Python lacks for mounting."""
+
+import contextlib
+import ctypes
+import os
+import re
+import subprocess
+from typing import NamedTuple
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS = 0x20000
+MNT_DETACH = 2
+
+# MS_* flags of mount(2)
+RDONLY, NOSUID, NODEV, NOEXEC, SYNCHRONOUS, REMOUNT, MANDLOCK, DIRSYNC = (1 << bit for bit in range(8))
+NOSYMFOLLOW, NOATIME, NODIRATIME, BIND, MOVE, REC, SILENT = 256, 1024, 2048, 4096, 8192, 16384, 32768
+POSIXACL, UNBINDABLE, PRIVATE, SLAVE, SHARED, RELATIME = (1 << bit for bit in range(16, 22))
+KERNMOUNT, I_VERSION, STRICTATIME, LAZYTIME = (1 << bit for bit in range(22, 26))
+SUBMOUNT, NOREMOTELOCK, NOSEC, BORN, ACTIVE, NOUSER = (1 << bit for bit in range(26, 32))
+
+
+class Mount(NamedTuple):
+    """A line of mountinfo."""
+
+    mountpoint: str
+    flags: set
+    type: str
+    source: str
+    options: set  # of the superblock
+
+
+def unescape(field):
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def parse(line):
+    fields, behind = (part.split() for part in line.split(" - "))
+    return Mount(unescape(fields[4]), set(fields[5].split(",")), behind[0], unescape(behind[1]),
+                 set(behind[2].split(",")))
+
+
+def mountinfo(pid="self"):
+    with open(f"/proc/{pid}/mountinfo") as lines:
+        return [parse(line) for line in lines]
+
+
+def at(mountpoint, pid="self"):
+    """The mounts on this very place, lowest first."""
+    return [mount for mount in mountinfo(pid) if mount.mountpoint == str(mountpoint)]
+
+
+def the_one_at(mountpoint):
+    found = at(mountpoint)
+    assert len(found) == 1, f"{len(found)} mounts on {mountpoint}"
+    return found[0]
+
+
+def check(result):
+    if result != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def enter_private_namespace():
+    """From here on nothing that this process or a child of it mounts is seen outside, or outlives it."""
+    check(LIBC.unshare(CLONE_NEWNS))
+    mount(None, "/", None, PRIVATE | REC)
+
+
+def mount(source, mountpoint, kind, flags=0, options=""):
+    encode = lambda text: None if text is None else str(text).encode()
+    check(LIBC.mount(encode(source), encode(mountpoint), encode(kind), ctypes.c_ulong(flags), encode(options)))
+
+
+def detach(mountpoint):
+    """Takes a mount away whatever its server does; nothing waits for the server."""
+    check(LIBC.umount2(str(mountpoint).encode(), MNT_DETACH))
+
+
+def unmount(mountpoint, *options):
+    """umount(8), as a person does it: it also forgets the entry of the user's mount table."""
+    subprocess.run(["umount", *options, str(mountpoint)], check=True, timeout=30)
+
+
+@contextlib.contextmanager
+def tmpfs(mountpoint, mode="0755"):
+    mount("fsvc-test", mountpoint, "tmpfs", NOSUID | NODEV, f"mode={mode}")
+    try:
+        yield mountpoint
+    finally:
+        detach(mountpoint)
+
+
+@contextlib.contextmanager
+def loop_device(image):
+    """A block device on an image."""
+    device = subprocess.run(["losetup", "--show", "--find", str(image)], check=True, capture_output=True,
+                            text=True, timeout=30).stdout.strip()
+    try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True, timeout=30)
+
+
+def user_table():
+    """The lines of libmount's own table; tests run with a private, empty /run/mount."""
+    with contextlib.suppress(FileNotFoundError), open("/run/mount/utab") as lines:
+        return [line.rstrip("\n") for line in lines]
+    return []

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A set-user-ID helper in the hands of somebody who is not root: what the caller may not, the service may not."""
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+
+import pytest
+
+from kit import mounts, protocol
+from kit.programs import FSVC, NOBODY
+
+AS_A_USER = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+
+
+@pytest.fixture
+def fuse_conf(work):
+    """Puts other words into fuse.conf, for this namespace alone; there are none at first."""
+    ours = work / "fuse.conf"
+    ours.touch()
+    mounts.mount(ours, "/etc/fuse.conf", None, mounts.BIND)
+    yield ours.write_text
+    mounts.detach("/etc/fuse.conf")
+
+
+@pytest.fixture
+def as_user(listen, fuse_conf, work, source, mountpoint):
+    """What makes an attempt one of a user, who owns the source and the mountpoint, with a set-user-ID helper."""
+    programs = work / "programs"
+    programs.mkdir()
+    for path in source, mountpoint:
+        os.chown(path, NOBODY, NOBODY)
+    with mounts.tmpfs(programs):
+        mounts.mount(None, programs, None, mounts.REMOUNT | mounts.BIND)  # without nosuid and nodev
+        helper = shutil.copy(FSVC, programs / "fuservicemount3")
+        os.chmod(helper, 0o4755)
+        with device_for_everybody(programs / "fuse"):
+            yield {"command": [*AS_A_USER, helper], "listener": listen(mode=0o222)}
+
+
+@contextlib.contextmanager
+def device_for_everybody(path):
+    """/dev/fuse as udev makes it elsewhere, for this namespace alone."""
+    os.mknod(path, stat.S_IFCHR, os.stat("/dev/fuse").st_rdev)
+    os.chmod(path, 0o666)
+    mounts.mount(path, "/dev/fuse", None, mounts.BIND)
+    try:
+        yield
+    finally:
+        mounts.detach("/dev/fuse")
+
+
+def test_a_user_is_introduced_without_any_right(attempt, as_user):
+    assert attempt(**as_user).service.hello == protocol.Hello(1, 1, flags=0)
+
+
+def test_a_user_may_let_others_in_where_fuse_conf_says_so(attempt, as_user, fuse_conf):
+    fuse_conf("user_allow_other\n")
+    begun = attempt("-o", "allow_other", **as_user)
+    assert begun.service.hello == protocol.Hello(1, 1, flags=protocol.ALLOW_OTHER)
+    assert {"allow_other", "default_permissions"} <= begun.mount(options="allow_other").options
+    begun.unmount()
+
+
+def test_a_service_cannot_let_others_in_where_the_user_does_not_say_so(attempt, as_user, fuse_conf):
+    fuse_conf("user_allow_other\n")
+    assert attempt(**as_user).service.command(protocol.opts("allow_other")) == errno.EPERM
+
+
+def test_a_user_cannot_let_others_in_where_fuse_conf_does_not_say_so(start, as_user, fuse_conf):
+    fuse_conf("#user_allow_other\n")
+    begun = start("-o", "allow_other", **as_user)
+    begun.try_to_mount(protocol.opts("allow_other"))
+    begun.fails()
+
+
+def test_a_mount_belongs_to_the_user_who_asked_for_it(attempt, as_user):
+    begun = attempt(**as_user)
+    mount = begun.mount()
+    assert {f"user_id={NOBODY}", f"group_id={NOBODY}"} <= mount.options
+    assert {"nosuid", "nodev"} <= mount.flags
+    begun.unmount()
+
+
+@pytest.mark.parametrize("word", ["suid", "dev", "suid,dev"])
+def test_a_user_cannot_lift_what_protects_the_others(start, as_user, word):
+    begun = start("-o", word, **as_user)
+    begun.try_to_mount()
+    begun.helper.wait()
+    for mount in mounts.at(begun.mountpoint):
+        assert {"nosuid", "nodev"} <= mount.flags
+        begun.unmount()
+
+
+@pytest.mark.parametrize("kind", ["fuse.toy", "fuseblk.toy"])
+def test_a_service_gets_no_fuseblk_for_a_user(start, as_user, kind):
+    begun = start(kind=kind, **as_user)
+    service = begun.connect()
+    service.handshake()
+    assert not service.hello.flags & protocol.FUSEBLK
+    assert service.command(protocol.type_command(protocol.TYPE_FUSEBLK)) == errno.EPERM
+
+
+def test_a_service_opens_nothing_that_the_user_may_not_open(attempt, as_user, work):
+    secret = work / "secret"
+    secret.write_text("root's own")
+    secret.chmod(0o600)
+    service = attempt(source=secret, **as_user).service
+    assert service.open(secret).error == errno.EACCES
+    assert service.open(secret, os.O_RDWR).error == errno.EACCES
+
+
+def test_a_user_mounts_on_no_directory_of_somebody_else(start, as_user, work):
+    other = work / "roots"
+    other.mkdir()
+    begun = start(mountpoint=other, **as_user)
+    begun.try_to_mount()
+    assert begun.fails().one_line()
