@@ -39,6 +39,7 @@ static const char help[] =
 	"\n"
 	"Options:\n"
 	"  --read-only      the server only reads: open the source and mount it read-only\n"
+	"  --remote         SOURCE is no file but a word for SERVER, such as a URL\n"
 	"  --options=WORD   what stands before the options instead of -o; none: SERVER gets no "
 	"options\n"
 	"  --package=NAME   the package that SERVER is in, for who has to install it\n"
@@ -56,7 +57,7 @@ static const char help[] =
 	"started.\n";
 
 struct arguments {
-	bool read_only, uncontained;
+	bool read_only, remote, uncontained;
 	const char *options; /* the word before the server's options */
 	const char *package; /* where the server is to be had, or NULL */
 	const char *uid;     /* of the person who mounts, as far as it is known */
@@ -87,6 +88,8 @@ static int parse(int argc, char **argv, struct arguments *arguments)
 	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		if (strcmp(argv[i], "--read-only") == 0) {
 			arguments->read_only = true;
+		} else if (strcmp(argv[i], "--remote") == 0) {
+			arguments->remote = true;
 		} else if (strcmp(argv[i], "--uncontained") == 0) {
 			arguments->uncontained = true;
 		} else if ((value = value_of(argv[i], "--options="))) {
@@ -203,6 +206,7 @@ static int open_service(const struct arguments *arguments, struct launch *launch
 			"the command line lacks a source or a mountpoint, or has more than these");
 		return error < 0 ? error : -EINVAL;
 	}
+	broker->remote = arguments->remote;
 	broker->read_only = arguments->read_only || (broker->line->options.flags & MS_RDONLY);
 	error = broker_prepare(broker);
 	if (error < 0) {

@@ -99,23 +99,38 @@ static int find_place(struct broker *broker)
 	return broker->mountpoint_fd < 0 ? -errno : 0;
 }
 
-int broker_prepare(struct broker *broker)
+/* The source keeps its last name: some servers go by its ending. */
+static int name_source(struct broker *broker)
 {
 	const char *slash = strrchr(broker->line->source, '/');
 	const char *name = slash ? slash + 1 : broker->line->source;
+	int place = (int)(strrchr(broker->mountpoint, '/') - broker->mountpoint);
+
+	if (*name == '\0' || strcmp(name, MOUNTPOINT) == 0)
+		name = "source";
+	return asprintf(&broker->source, "%.*s/%s", place, broker->mountpoint, name) < 0 ? -ENOMEM
+											 : 0;
+}
+
+/* Whether PATH is the name that stands for the source. */
+static bool is_source(const struct broker *broker, const char *path)
+{
+	return !broker->remote && strcmp(path, broker->source) == 0;
+}
+
+int broker_prepare(struct broker *broker)
+{
 	int error = find_place(broker);
 
 	if (error < 0)
 		return error;
-	/* The source keeps its last name: some servers go by its ending. */
-	if (*name == '\0' || strcmp(name, MOUNTPOINT) == 0)
-		name = "source";
-	if (asprintf(&broker->source, "%.*s/%s",
-		     (int)(strrchr(broker->mountpoint, '/') - broker->mountpoint),
-		     broker->mountpoint, name) < 0)
-		return -ENOMEM;
 	broker->fusedev = fcntl(broker->service->fusedev, F_DUPFD_CLOEXEC, 0);
-	return fetch_source(broker);
+	if (broker->remote) {
+		broker->source = strdup(broker->line->source);
+		return broker->source ? 0 : -ENOMEM;
+	}
+	error = name_source(broker);
+	return error < 0 ? error : fetch_source(broker);
 }
 
 void broker_free(struct broker *broker)
@@ -193,7 +208,7 @@ static void answer_open(struct broker *broker, const struct notification *notifi
 		notification_answer_descriptor(notification, broker->fusedev, flags);
 		return;
 	}
-	if (strcmp(path, broker->source) == 0) {
+	if (is_source(broker, path)) {
 		fd = open_source(broker, flags);
 		if (fd < 0) {
 			notification_answer(notification, fd);
@@ -211,7 +226,7 @@ static void answer_open(struct broker *broker, const struct notification *notifi
 /* The descriptor of what a name stands for that is not what is here, or -1. */
 static int behind(const struct broker *broker, const char *path)
 {
-	if (strcmp(path, broker->source) == 0)
+	if (is_source(broker, path))
 		return broker->source_fd;
 	if (strcmp(path, broker->mountpoint) == 0)
 		return broker->mountpoint_fd;
@@ -280,13 +295,11 @@ static void answer_statx(struct broker *broker, const struct notification *notif
 static void answer_access(struct broker *broker, const struct notification *notification,
 			  const char *path, uint64_t mode)
 {
-	bool is_source = strcmp(path, broker->source) == 0;
-
 	if (behind(broker, path) < 0)
 		notification_continue(notification);
 	else if (mode & X_OK)
 		notification_answer(notification, -EACCES);
-	else if (is_source && (mode & W_OK) && broker->read_only)
+	else if (is_source(broker, path) && (mode & W_OK) && broker->read_only)
 		notification_answer(notification, -EROFS);
 	else
 		notification_answer(notification, 0);

@@ -18,6 +18,7 @@ struct broker {
 	struct service *service; /* NULL once the helper has gone */
 	struct mountline *line;
 	bool read_only;
+	bool remote;  /* the source is the server's to understand, and no file */
 	long user;    /* who the server is to believe to be, see filter.h; -1: nobody else */
 	int listener; /* see filter.h */
 

@@ -7,6 +7,7 @@
 #include "fuse_service.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -46,6 +47,17 @@ static int serve(struct fuse *fuse, const struct fuse_cmdline_opts *opts)
 #endif
 }
 
+/*
+ * From here on the filesystem writes back what it holds. libfuse would restore what signals do by
+ * default before that, so that a service manager's word to end would kill it in the midst.
+ */
+static void ignore_signals(void)
+{
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+}
+
 /* Mounts FUSE and serves it until it is unmounted. */
 static int mount_and_serve(struct fuse_service *sf, struct fuse *fuse,
 			   struct fuse_cmdline_opts *opts)
@@ -56,9 +68,11 @@ static int mount_and_serve(struct fuse_service *sf, struct fuse *fuse,
 	if (fuse_set_signal_handlers(se) != 0)
 		return NO_SIGNAL_HANDLERS;
 	if (fuse_service_session_mount(sf, se, 0, opts) == 0 &&
-	    fuse_service_send_goodbye(sf, 0) == 0)
+	    fuse_service_send_goodbye(sf, 0) == 0) {
 		/* Above 0 is the signal that ended the loop: an orderly end. */
 		result = serve(fuse, opts) >= 0 ? SERVED : LOOP_FAILED;
+		ignore_signals();
+	}
 	fuse_remove_signal_handlers(se);
 	return result;
 }

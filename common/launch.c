@@ -22,6 +22,14 @@
 #define FIRST_PAUSE   1
 #define LONGEST_PAUSE 50
 
+/* How often to look whether the mount has ended, and how long a server may write back then: a slow
+ * stick takes minutes, a hostile server for ever. In seconds. */
+#define LOOK_AGAIN         60
+#define WRITE_BACK_SECONDS 900
+
+/* How long to go on killing a server's processes, in seconds. */
+#define KILL_SECONDS 2
+
 static sigset_t signals(void)
 {
 	static const int numbers[] = {
@@ -146,12 +154,16 @@ static void collect(struct launch *launch, bool *first_ended)
 	launch->children = pid == 0;
 }
 
-/* Whether the mount has ended: then the server is writing back what it holds. */
+/*
+ * Whether the mount has ended: then the server is writing back what it holds. /dev/fuse can be
+ * written to as long as it is connected, and is no longer watched when the server has closed it.
+ */
 static bool is_unmounted(const struct launch *launch)
 {
 	struct epoll_event event;
 
-	return launch->mount >= 0 && epoll_wait(launch->mount, &event, 1, 0) > 0;
+	return launch->mount >= 0 &&
+	       (epoll_wait(launch->mount, &event, 1, 0) != 1 || (event.events & EPOLLERR));
 }
 
 /*
@@ -240,11 +252,10 @@ int launch_wait_served(struct launch *launch, int fusedev, int connection)
 
 int launch_watch_mount(struct launch *launch, int fusedev)
 {
-	/* No event is asked for but the error that poll(2) tells of in any case. */
-	struct epoll_event nothing = { .events = 0 };
+	struct epoll_event connected = { .events = EPOLLOUT };
 
 	launch->mount = epoll_create1(EPOLL_CLOEXEC);
-	if (launch->mount < 0 || epoll_ctl(launch->mount, EPOLL_CTL_ADD, fusedev, &nothing) < 0)
+	if (launch->mount < 0 || epoll_ctl(launch->mount, EPOLL_CTL_ADD, fusedev, &connected) < 0)
 		return -errno;
 	return 0;
 }
@@ -252,26 +263,34 @@ int launch_watch_mount(struct launch *launch, int fusedev)
 int launch_wait_end(struct launch *launch)
 {
 	bool first_ended = false;
+	int64_t end = INT64_MAX;
 
-	while (launch->children)
-		if (wait_and_answer(launch, -1, -1, &first_ended) < 0)
+	while (launch->children) {
+		if (wait_and_answer(launch, LOOK_AGAIN * 1000, -1, &first_ended) < 0)
 			return 1;
+		if (end == INT64_MAX && is_unmounted(launch))
+			end = deadline_in(WRITE_BACK_SECONDS);
+		if (deadline_left(end) == 0) {
+			diag_error("the server has not ended %d s after it was unmounted: killed",
+				   WRITE_BACK_SECONDS);
+			launch_end(launch, 0);
+			return 1;
+		}
+	}
 	return exit_code(launch->status);
 }
 
 void launch_end(struct launch *launch, unsigned int seconds)
 {
-	int64_t deadline = deadline_in(seconds);
+	int64_t gentle = deadline_in(seconds), last = deadline_in(seconds + KILL_SECONDS);
 	bool first_ended = false;
-	int number = SIGTERM;
 
-	while (launch->children) {
-		int left = deadline_left(deadline);
+	/* One that forks without end is left to who ends this process's whole control group. */
+	while (launch->children && deadline_left(last) > 0) {
+		int left = deadline_left(gentle);
 
-		if (left == 0)
-			number = SIGKILL;
-		signal_children(launch, number);
-		wait_and_answer(launch, left > LONGEST_PAUSE || left == 0 ? LONGEST_PAUSE : left,
-				-1, &first_ended);
+		signal_children(launch, left > 0 ? SIGTERM : SIGKILL);
+		wait_and_answer(launch, left > 0 && left < LONGEST_PAUSE ? left : LONGEST_PAUSE, -1,
+				&first_ended);
 	}
 }

@@ -50,9 +50,13 @@ int launch_watch_mount(struct launch *launch, int fusedev);
 /*
  * Passes signals on to the server's processes and collects them until none is left. A signal that
  * ends the server is passed on once, and not when it is unmounted already.
+ * One that has not ended a quarter of an hour after the unmounting is killed.
  * Returns the exit code of the one that ended last, 128 and more for a signal, as shells have it.
  */
 int launch_wait_end(struct launch *launch);
 
-/* Asks all processes of the server to end, and ends those that have not after SECONDS. */
+/*
+ * Asks all processes of the server to end, and ends those that have not after SECONDS. What forks
+ * faster than it can be killed is left.
+ */
 void launch_end(struct launch *launch, unsigned int seconds);

@@ -16,6 +16,9 @@
 
 #define FUSE_DEVICE "/dev/fuse"
 
+/* Is there where systemd manages mounts, see sd_booted(3). */
+#define SYSTEMD_RUNS "/run/systemd/system"
+
 /* No honest service needs as many; a hostile one is not to keep the helper busy. */
 #define MOST_COMMANDS 1000
 
@@ -397,6 +400,17 @@ static int shake_hands(struct session *session)
 	return error < 0 ? lost(session, error) : 0;
 }
 
+/*
+ * systemd's word for a mount that needs more than the kernel. When the machine shuts down, such a
+ * mount ends before the service that it lives by. It looks for the word in user space's table.
+ */
+static int add_dependence(struct session *session)
+{
+	if (session->line->no_table || access(SYSTEMD_RUNS, F_OK) < 0)
+		return 0;
+	return options_add_plain(&session->table_options, "_netdev");
+}
+
 /* The service has said that it serves: shows the mount. */
 static int finish(struct session *session)
 {
@@ -404,7 +418,6 @@ static int finish(struct session *session)
 		.source = session->source,
 		.target = session->target,
 		.type = session->fuseblk ? "fuseblk" : "fuse",
-		.options = session->line->no_table ? NULL : session->table_options,
 	};
 	bool mounted = session->mount.fd >= 0 || session->mount.attached;
 	int error;
@@ -417,6 +430,9 @@ static int finish(struct session *session)
 		      session->exitcode);
 		return -EIO;
 	}
+	if (add_dependence(session) < 0)
+		return -ENOMEM;
+	entry.options = session->line->no_table ? NULL : session->table_options;
 	/* The last moment at which to touch the target is before the server answers for it. */
 	error = mtab_add(&entry);
 	if (error < 0)

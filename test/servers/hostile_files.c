@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Other people's files, the disk, devices, and more of the source than was given. */
+#include "hostile.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+static int read_file(const long *words)
+{
+	char byte;
+	int fd = open((const char *)words[0], O_RDONLY | O_NONBLOCK);
+
+	return fd < 0 ? -errno : outcome(read(fd, &byte, 1));
+}
+
+/* Opens with flags, and does not write: the kernel has said yes by then. */
+static int open_file(const long *words)
+{
+	return outcome(open((const char *)words[0], (int)words[1]));
+}
+
+static int create_in(const long *words)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/hostile", (const char *)words[0]);
+	fd = open(path, O_CREAT | O_EXCL | O_RDWR, 0600);
+	return fd < 0 ? -errno : outcome(unlink(path));
+}
+
+static int make_nameless_in(const long *words)
+{
+	return outcome(open((const char *)words[0], O_TMPFILE | O_RDWR, 0600));
+}
+
+static int make_directory(const long *words)
+{
+	const char *path = (const char *)words[0];
+
+	return mkdir(path, 0700) < 0 ? -errno : outcome(rmdir(path));
+}
+
+static int make_symlink(const long *words)
+{
+	const char *path = (const char *)words[0];
+
+	return symlink("/", path) < 0 ? -errno : outcome(unlink(path));
+}
+
+static int make_device(const long *words)
+{
+	const char *path = (const char *)words[0];
+	dev_t number = makedev((unsigned int)words[1], (unsigned int)words[2]);
+
+	return mknod(path, S_IFCHR | 0600, number) < 0 ? -errno : outcome(unlink(path));
+}
+
+/* With ".." as often as it takes: what is above the root directory? */
+static int climb(const long *words)
+{
+	int directory = open((const char *)words[0], O_PATH | O_DIRECTORY);
+
+	if (directory < 0)
+		return -errno;
+	return outcome(openat(directory, "../../../../images/other.img", O_RDONLY));
+}
+
+static const char *by_descriptor(int fd)
+{
+	static char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return path;
+}
+
+/* A descriptor leads to its file past every directory. */
+static int reopen_source_to_write(const long *words)
+{
+	(void)words;
+	return outcome(open(by_descriptor(target.source_fd), O_RDWR));
+}
+
+static int link_source(const long *words)
+{
+	const char *path = (const char *)words[0];
+
+	if (linkat(AT_FDCWD, by_descriptor(target.source_fd), AT_FDCWD, path, AT_SYMLINK_FOLLOW) <
+	    0)
+		return -errno;
+	return outcome(unlink(path));
+}
+
+/* Its time, permissions, owner and attributes are not in the image, but the file's. */
+static int touch_source(const long *words)
+{
+	(void)words;
+	return outcome(futimens(target.source_fd, NULL));
+}
+
+static int name_source(const long *words)
+{
+	(void)words;
+	return outcome(fsetxattr(target.source_fd, "user.hostile", "1", 1, 0));
+}
+
+static int expose_source(const long *words)
+{
+	(void)words;
+	return outcome(fchmod(target.source_fd, 06777));
+}
+
+static int own_source(const long *words)
+{
+	(void)words;
+	return outcome(fchown(target.source_fd, getuid(), getgid()));
+}
+
+static int flag_source(const long *words)
+{
+	int flags;
+
+	(void)words;
+	if (ioctl(target.source_fd, FS_IOC_GETFLAGS, &flags) < 0)
+		return -errno;
+	flags ^= FS_NODUMP_FL;
+	return outcome(ioctl(target.source_fd, FS_IOC_SETFLAGS, &flags));
+}
+
+static int lease_source(const long *words)
+{
+	(void)words;
+	return outcome(fcntl(target.source_fd, F_SETLEASE, F_RDLCK));
+}
+
+/* On a filesystem that can be frozen everybody else would wait; the test's cannot. */
+static int freeze_disk(const long *words)
+{
+	(void)words;
+	return outcome(ioctl(target.source_fd, FIFREEZE, 0));
+}
+
+/* A handle names a file of the source's filesystem without any path: that of the source itself,
+ * and with other numbers that of any other. */
+static int open_by_handle(const long *words)
+{
+	struct {
+		struct file_handle head;
+		unsigned char room[MAX_HANDLE_SZ];
+	} handle = { .head.handle_bytes = MAX_HANDLE_SZ };
+	int mount;
+
+	(void)words;
+	if (name_to_handle_at(target.source_fd, "", &handle.head, &mount, AT_EMPTY_PATH) < 0)
+		handle.head.handle_bytes = 8; /* the right to open is asked for first */
+	return outcome(open_by_handle_at(target.source_fd, &handle.head, O_RDONLY));
+}
+
+const struct attempt on_files[] = {
+	{ "read /etc/shadow", read_file, { P("/etc/shadow") } },
+	{ "read /etc/machine-id", read_file, { P("/etc/machine-id") } },
+	{ "read a file in /root", read_file, { P("/root/secret") } },
+	{ "read a file in /home", read_file, { P("/home/user/secret") } },
+	{ "read another image", read_file, { P("/images/other.img") } },
+	{ "read another image, spelled with ..", read_file, { P("/fsvc/../images/other.img") } },
+	{ "read another image by /proc/self/root",
+	  read_file,
+	  { P("/proc/self/root/images/other.img") } },
+	{ "read another image from above the root", climb, { P("/") } },
+	{ "read another image from above the mountpoint", climb, { P("/fsvc/mountpoint") } },
+	{ "read /run/machine-secret", read_file, { P("/run/machine-secret") } },
+	{ "open any file by its handle", open_by_handle, { 0 } },
+	{ "read the environment of init", read_file, { P("/proc/1/environ") } },
+	{ "enter the root of init", read_file, { P("/proc/1/root/etc/hostname") } },
+	{ "read the kernel's symbols", read_file, { P("/proc/kallsyms") } },
+	{ "read the kernel's keys", read_file, { P("/proc/keys") } },
+	{ "read the mounts of init", read_file, { P("/proc/1/mountinfo") } },
+	{ "read /sys", read_file, { P("/sys/kernel/uevent_seqnum") } },
+	{ "set where core files go", open_file, { P("/proc/sys/kernel/core_pattern"), O_WRONLY } },
+	{ "leave the cgroup", open_file, { P("/sys/fs/cgroup/cgroup.procs"), O_WRONLY } },
+	{ "write /etc/passwd", open_file, { P("/etc/passwd"), O_WRONLY | O_APPEND } },
+	{ "overwrite a program", open_file, { P("/usr/bin/true"), O_WRONLY } },
+	{ "create a file in /", create_in, { P("/") } },
+	{ "create a file in /tmp", create_in, { P("/tmp") } },
+	{ "create a file in /var/tmp", create_in, { P("/var/tmp") } },
+	{ "create a file in /run", create_in, { P("/run") } },
+	{ "create a file in /usr", create_in, { P("/usr") } },
+	{ "create a file in /dev", create_in, { P("/dev") } },
+	{ "create a file in /dev/shm", create_in, { P("/dev/shm") } },
+	{ "create a file in /root", create_in, { P("/root") } },
+	{ "create a file by the source", create_in, { P("/fsvc") } },
+	{ "create a file in the mountpoint", create_in, { P("/fsvc/mountpoint") } },
+	{ "a file without a name in /tmp", make_nameless_in, { P("/tmp") } },
+	{ "a file without a name in /dev/shm", make_nameless_in, { P("/dev/shm") } },
+	{ "a directory by the source", make_directory, { P("/fsvc/hostile") } },
+	{ "a symlink by the source", make_symlink, { P("/fsvc/hostile") } },
+	{ "a device that is all memory", make_device, { P("/fsvc/mem"), 1, 1 } },
+	{ "open /dev/kmsg", open_file, { P("/dev/kmsg"), O_RDWR | O_NONBLOCK } },
+	{ "open /dev/loop-control", open_file, { P("/dev/loop-control"), O_RDWR } },
+	{ "open /dev/loop0", open_file, { P("/dev/loop0"), O_RDONLY } },
+	{ "open a terminal", open_file, { P("/dev/ptmx"), O_RDWR | O_NOCTTY } },
+	{ "write to the source of a read-only mount", reopen_source_to_write, { 0 } },
+	{ "change the time of the source", touch_source, { 0 } },
+	{ "give the source an attribute", name_source, { 0 } },
+	{ "change the flags of the source", flag_source, { 0 } },
+	{ "make the source a set-user-ID file", expose_source, { 0 } },
+	{ "own the source", own_source, { 0 } },
+	{ "hold others from the source by a lease", lease_source, { 0 } },
+	{ "keep the source by a link", link_source, { P("/images/hostile-link") } },
+	{ "freeze the disk", freeze_disk, { 0 } },
+	{ 0 },
+};
