@@ -14,11 +14,12 @@ import pytest
 pytest.register_assert_rewrite("kit")
 
 from kit import mounts, programs
+from kit.activation import Service
 from kit.fake_helper import SERVERS_BY_NAME, FakeHelper
-from kit.fake_service import SOCKETS, Attempt, Listener
+from kit.fake_service import HELPER, SOCKETS, Attempt, Listener
 
 PRIVATE_PLACES = (SOCKETS, "/run/mount")  # where sockets are looked for, and where libmount keeps its table
-LONGEST_TEST = 120  # seconds; one that hangs on a filesystem can be ended in no gentler way
+LONGEST_TEST = 600  # seconds; one that hangs on a filesystem can be ended in no gentler way
 AT_THE_END = contextlib.ExitStack()
 
 
@@ -184,3 +185,30 @@ def image(packed, work):
 def server(request):
     """The command of each kind of server: one on either of libfuse's interfaces, and an unmodified one."""
     return request.param
+
+
+@pytest.fixture
+def greet(activate, image, mountpoint):
+    """Starts a server and does the handshake, with the image and the mountpoint on the command line."""
+
+    def greet(server, *options, source=image, mountpoint=mountpoint):
+        helper = activate(*server)
+        helper.handshake(["toy", str(source), str(mountpoint), *options])
+        return helper
+
+    return greet
+
+
+@pytest.fixture
+def serve(run, closing):
+    return lambda *server: closing(Service(run, server))
+
+
+@pytest.fixture
+def mount(run, source, mountpoint):
+    """Mounts as a person does, and gives the helper's result."""
+
+    def mount(*words, source=source, mountpoint=mountpoint):
+        return run(*HELPER, source, mountpoint, "-t", "fuse.toy", *words).wait(40)
+
+    return mount

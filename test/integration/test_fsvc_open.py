@@ -9,22 +9,10 @@ import pytest
 from kit import mounts, protocol
 from kit.channel import HungUp
 from kit.fake_helper import WITHOUT_PRIVILEGES
-from kit.programs import FSVC, NOBODY, family, wait_for
+from kit.programs import AS_NOBODY, FSVC, NOBODY, family, wait_for
 
 FSVC_OPEN = [FSVC, "fsvc-open"]
 UNCONTAINED = [*FSVC_OPEN, "--uncontained", "--"]
-
-
-@pytest.fixture
-def greeted(activate, image, mountpoint):
-    """The helper of a server, behind the handshake."""
-
-    def greeted(*server, **environment):
-        helper = activate(*server, **environment)
-        helper.handshake(["toy", str(image), str(mountpoint)])
-        return helper
-
-    return greeted
 
 
 def never_starts(helper):
@@ -50,9 +38,8 @@ def test_root_with_one_capability_left_refuses_to_start(activate):
 
 @pytest.mark.parametrize("words", [["--inh-caps=+chown", "--ambient-caps=+chown"], ["--inh-caps=+chown"]],
                          ids=["ambient", "inheritable"])
-def test_a_capability_that_came_from_outside_does_not_reach_the_server(greeted, words):
-    user = [word for word in WITHOUT_PRIVILEGES if "caps" not in word and "bounding" not in word]
-    helper = greeted(*user, *words, *FSVC_OPEN, "--", "squashfuse")
+def test_a_capability_that_came_from_outside_does_not_reach_the_server(greet, words):
+    helper = greet([*AS_NOBODY, "--no-new-privs", *words, *FSVC_OPEN, "--", "squashfuse"])
     with contextlib.suppress(HungUp):  # refusing to start is as good
         helper.receive_command()
         assert_has_no_capability(helper.server.pid)
@@ -64,8 +51,8 @@ def test_a_service_that_could_gain_privileges_refuses_to_start(activate):
     assert "no_new_privs" in line or "new privileges" in line
 
 
-def test_a_server_without_any_privilege_serves(greeted, mountpoint):
-    helper = greeted(*WITHOUT_PRIVILEGES, *FSVC_OPEN, "--", "squashfuse")
+def test_a_server_without_any_privilege_serves(greet, mountpoint):
+    helper = greet([*WITHOUT_PRIVILEGES, *FSVC_OPEN, "--", "squashfuse"])
     commands = helper.commands_until("DOIT")
     helper.really_mount(commands)
     helper.send(protocol.reply())
@@ -91,17 +78,17 @@ def words_of(pid):
 # what the server is given
 
 
-def test_a_read_only_service_never_asks_to_write(greeted):
-    asked, command = greeted(*FSVC_OPEN, "--read-only", "--uncontained", "--", "squashfuse").answer_files()
+def test_a_read_only_service_never_asks_to_write(greet):
+    asked, command = greet([*FSVC_OPEN, "--read-only", "--uncontained", "--", "squashfuse"]).answer_files()
     assert asked and all(each.numbers[0] & os.O_ACCMODE == os.O_RDONLY for each in asked)
     assert command.name == "TYPE"
 
 
-def test_a_server_gets_names_of_its_own_which_do_not_outlive_it(greeted, work, image, mountpoint):
+def test_a_server_gets_names_of_its_own_which_do_not_outlive_it(greet, work, image, mountpoint):
     spy = work / "spy"
     spy.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{work}/seen\nexit 1\n')
     spy.chmod(0o755)
-    helper = greeted(*UNCONTAINED, spy, "-x", "own")
+    helper = greet([*UNCONTAINED, spy, "-x", "own"])
     assert helper.goodbye_code() != 0
     helper.gives_up()
     *own, seen_source, seen_mountpoint = (work / "seen").read_text().splitlines()
@@ -111,8 +98,8 @@ def test_a_server_gets_names_of_its_own_which_do_not_outlive_it(greeted, work, i
     assert not os.path.lexists(os.path.dirname(seen_mountpoint))
 
 
-def test_a_server_that_is_not_installed_is_named_with_its_package(greeted):
-    helper = greeted(*FSVC_OPEN, "--uncontained", "--package=exotic-fuse", "--", "exotic")
+def test_a_server_that_is_not_installed_is_named_with_its_package(greet):
+    helper = greet([*FSVC_OPEN, "--uncontained", "--package=exotic-fuse", "--", "exotic"])
     assert helper.goodbye_code() == 127
     assert "exotic is not installed: apt install exotic-fuse" in helper.gives_up().one_line()
 
@@ -123,21 +110,20 @@ def test_a_server_that_is_not_installed_is_named_with_its_package(greeted):
 @pytest.mark.parametrize("server", [
     ["false"], ["true"], ["/nowhere/server"], ["sh", "-c", "kill -9 $$"], ["sh", "-c", "kill -SEGV $$"], ["/etc/passwd"],
 ], ids=" ".join)
-def test_a_server_that_does_not_serve_fails(greeted, server):
-    helper = greeted(*UNCONTAINED, *server)
+def test_a_server_that_does_not_serve_fails(greet, server):
+    helper = greet([*UNCONTAINED, *server])
     assert helper.goodbye_code() != 0
     assert helper.server.wait(5).code != 0
 
 
-def test_an_image_that_is_none_fails(activate, source, mountpoint):
-    helper = activate(*UNCONTAINED, "squashfuse")
-    helper.handshake(["toy", str(source), str(mountpoint)])
+def test_an_image_that_is_none_fails(greet, source):
+    helper = greet([*UNCONTAINED, "squashfuse"], source=source)
     assert helper.goodbye_code() != 0
     assert helper.server.wait(5).code != 0
 
 
-def test_a_server_that_never_serves_ends_when_the_helper_has_gone(greeted):
-    helper = greeted(*UNCONTAINED, "sh", "-c", "sleep 600")
+def test_a_server_that_never_serves_ends_when_the_helper_has_gone(greet):
+    helper = greet([*UNCONTAINED, "sh", "-c", "sleep 600"])
     while helper.waits(1):
         helper.answer_file(helper.receive_command())
     wait_for(lambda: len(family(helper.server.pid)) > 1, what="the server")

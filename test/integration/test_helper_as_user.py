@@ -10,9 +10,7 @@ import stat
 import pytest
 
 from kit import mounts, protocol
-from kit.programs import FSVC, NOBODY
-
-AS_A_USER = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+from kit.programs import AS_NOBODY, FSVC, NOBODY
 
 
 @pytest.fixture
@@ -37,7 +35,7 @@ def as_user(listen, fuse_conf, work, source, mountpoint):
         helper = shutil.copy(FSVC, programs / "fuservicemount3")
         os.chmod(helper, 0o4755)
         with device_for_everybody(programs / "fuse"):
-            yield {"command": [*AS_A_USER, helper], "listener": listen(mode=0o222)}
+            yield {"command": [*AS_NOBODY, helper], "listener": listen(mode=0o222)}
 
 
 @contextlib.contextmanager

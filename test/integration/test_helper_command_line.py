@@ -8,7 +8,7 @@ import pytest
 
 from kit import mounts
 from kit.fake_service import HELPER, SOCKETS
-from kit.programs import NOBODY
+from kit.programs import AS_NOBODY, NOBODY
 
 FAILED, NO_SERVICE = 1, 2
 
@@ -117,14 +117,12 @@ def test_a_check_for_a_service_that_is_not_there_fails_and_says_nothing(helper, 
 
 def test_a_check_fails_for_a_caller_who_may_not_write_to_the_socket(run, listen):
     listen(mode=0o220)
-    assert run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *HELPER, "-t", "fuse.toy",
-               "--check").wait().code == FAILED
+    assert run(*AS_NOBODY, *HELPER, "-t", "fuse.toy", "--check").wait().code == FAILED
 
 
 def test_a_check_succeeds_for_a_caller_who_may_write_to_the_socket(run, listen):
     listen(mode=0o222)
-    assert run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *HELPER, "-t", "fuse.toy",
-               "--check").wait().code == 0
+    assert run(*AS_NOBODY, *HELPER, "-t", "fuse.toy", "--check").wait().code == 0
 
 
 def test_a_check_wants_a_socket_and_not_any_file(helper):

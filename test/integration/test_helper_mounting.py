@@ -213,11 +213,8 @@ def test_a_refused_option_is_not_set_along_the_way(attempt):
 
 
 def test_a_block_size_is_for_block_devices_alone(attempt):
-    begun = attempt()
-    commands = [protocol.type_command(), protocol.name(begun.source), protocol.mntp(begun.mountpoint)]
-    assert [begun.service.command(command) for command in commands] == [0, 0, 0]
-    refused = begun.service.command(protocol.opts("blksize=512"))
-    assert refused or begun.service.command(protocol.doit())
+    service = attempt().get_ready()
+    assert service.command(protocol.opts("blksize=512")) or service.command(protocol.doit())
 
 
 # MTAB
@@ -298,19 +295,15 @@ def test_times_are_kept_as_the_flags_say(attempt, flags, shown):
     "I_VERSION", "SUBMOUNT", "NOREMOTELOCK", "NOSEC", "BORN", "ACTIVE", "NOUSER",
 ])
 @pytest.mark.parametrize("others", [0, mounts.NOSUID | mounts.NODEV])
-def test_a_flag_that_could_change_another_mount_is_refused(attempt, mountpoint, flag, others):
-    service = attempt().service
-    for command in protocol.name("toy"), protocol.mntp(mountpoint):
-        assert service.command(command) == 0
-    assert service.command(protocol.doit(getattr(mounts, flag) | others)) != 0
-    service.goodbye()
+def test_a_flag_that_could_change_another_mount_is_refused(attempt, flag, others):
+    begun = attempt()
+    assert begun.get_ready().command(protocol.doit(getattr(mounts, flag) | others)) != 0
+    begun.service.goodbye()
+    begun.fails()
 
 
-def test_the_magic_number_of_old_mount_flags_is_refused(attempt, mountpoint):
-    service = attempt().service
-    for command in protocol.name("toy"), protocol.mntp(mountpoint):
-        assert service.command(command) == 0
-    assert service.command(protocol.doit(0xC0ED0000)) != 0
+def test_the_magic_number_of_old_mount_flags_is_refused(attempt):
+    assert attempt().get_ready().command(protocol.doit(0xC0ED0000)) != 0
 
 
 @pytest.mark.parametrize("words", [[], ["-o", "rw"], ["-o", "exec,atime"]], ids=str)
@@ -329,8 +322,7 @@ def test_root_can_lift_each_of_these_on_the_command_line(attempt, word, stays):
 
 def test_a_mount_that_failed_may_be_tried_again(attempt):
     begun = attempt()
-    for command in protocol.name(begun.source), protocol.mntp(begun.mountpoint):
-        assert begun.service.command(command) == 0
+    begun.get_ready()
     assert begun.service.command(protocol.doit(mounts.BIND)) != 0
     assert begun.service.command(protocol.doit()) == 0
     begun.finish()

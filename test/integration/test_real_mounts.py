@@ -15,36 +15,6 @@ from kit.fake_service import HELPER, SOCKETS, assert_names_the_journal
 from kit.programs import FSVC, children_of, wait_for
 
 
-class Service:
-    """A server behind a socket that starts one instance for each connection."""
-
-    def __init__(self, run, server):
-        self.socket = f"{SOCKETS}/toy"
-        self.program = run("systemd-socket-activate", "--seqpacket", "--accept", "-l", self.socket, *server)
-        wait_for(lambda: os.path.exists(self.socket), what="the socket")
-
-    def instances(self):
-        return children_of(self.program.pid)
-
-    def close(self):
-        os.unlink(self.socket)
-
-
-@pytest.fixture
-def serve(run, closing):
-    return lambda *server: closing(Service(run, server))
-
-
-@pytest.fixture
-def mount(run, source, mountpoint):
-    """Mounts as a person does, and gives the helper's result."""
-
-    def mount(*words, source=source, mountpoint=mountpoint):
-        return run(*HELPER, source, mountpoint, "-t", "fuse.toy", *words).wait(40)
-
-    return mount
-
-
 @pytest.fixture(params=SINGLE_FILE)
 def single_file(request, serve):
     return serve(*SERVERS_BY_NAME[request.param])

@@ -3,6 +3,7 @@
 
 import contextlib
 import errno
+import functools
 import os
 import socket
 import stat
@@ -20,15 +21,9 @@ STEPS = ["TYPE", "NAME", "MNTP", "DOIT"]  # what each session holds
 
 
 @pytest.fixture
-def greeted(activate, server, image, mountpoint):
-    """The helper of each kind of server, behind the handshake; the image and the mountpoint are on the command line."""
-
-    def greeted(*options, mountpoint=mountpoint, source=image):
-        helper = activate(*server)
-        helper.handshake(["toy", str(source), str(mountpoint), *options])
-        return helper
-
-    return greeted
+def greeted(greet, server):
+    """The helper of each kind of server, behind the handshake."""
+    return functools.partial(greet, server)
 
 
 @pytest.fixture

@@ -8,13 +8,11 @@ import stat
 
 from . import mounts, protocol
 from .channel import Channel, HungUp
-from .programs import FSVC, NOBODY, SERVERS, Program
+from .programs import AS_NOBODY, FSVC, SERVERS, Program
 
 # The connection arrives as standard input and becomes fd 3, as socket activation has it.
 ACTIVATE = 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@" 3<&0 </dev/null'
-WITHOUT_PRIVILEGES = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs",
-                      "--inh-caps=-all", "--bounding-set=-all"]
-
+WITHOUT_PRIVILEGES = [*AS_NOBODY, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
 SERVERS_BY_NAME = {  # one on either of libfuse's interfaces, and an unmodified one
     "single_file_ll": [SERVERS / "single_file_ll"],
     "single_file_hl": [SERVERS / "single_file_hl"],

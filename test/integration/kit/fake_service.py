@@ -143,12 +143,16 @@ class Attempt:
             refused = any(self.service.command(command) for command in commands)
             self.service.goodbye(int(refused))
 
-    def prepare(self, flags=0, kind=0, options=None):
-        """All commands up to a DOIT that succeeds."""
+    def get_ready(self, kind=0, options=None):
+        """All commands up to the one that mounts."""
         commands = [protocol.type_command(kind), protocol.name(self.source), protocol.mntp(self.mountpoint)]
-        commands += [protocol.opts(options)] if options is not None else []
-        for command in [*commands, protocol.doit(flags)]:
+        for command in commands + ([protocol.opts(options)] if options is not None else []):
             assert self.service.command(command) == 0, command
+        return self.service
+
+    def prepare(self, flags=0, **details):
+        """The mount is made, and waits for the server's goodbye."""
+        assert self.get_ready(**details).command(protocol.doit(flags)) == 0
 
     def finish(self):
         """The service's goodbye, and the helper's success."""

@@ -18,6 +18,7 @@ BUILD = pathlib.Path(os.environ.get("FSVC_BUILD", REPOSITORY / "build")).resolve
 FSVC = BUILD / "fsvc"
 SERVERS = BUILD / "test" / "servers"
 NOBODY = 65534
+AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
 
 PR_SET_CHILD_SUBREAPER, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 36, 22, 2
 PR_SET_NO_NEW_PRIVS = 38
