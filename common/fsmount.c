@@ -200,6 +200,16 @@ static int create_attached(const struct fsmount_request *request, struct fsmount
 	return 0;
 }
 
+/*
+ * Whether the kernel has the last calls of the new API too. To find that out on the way would be
+ * too late: a /dev/fuse takes part in one superblock only.
+ */
+static bool has_new_api(void)
+{
+	return !(mountapi_fsmount(-1, 0) < 0 && errno == ENOSYS) &&
+	       !(mountapi_move_mount(-1, -1) < 0 && errno == ENOSYS);
+}
+
 int fsmount_create(const struct fsmount_request *request, struct fsmount *mount, char *message,
 		   size_t size)
 {
@@ -208,7 +218,7 @@ int fsmount_create(const struct fsmount_request *request, struct fsmount *mount,
 
 	message[0] = '\0';
 	*mount = FSMOUNT_NONE;
-	if (fits)
+	if (fits && has_new_api())
 		error = create_detached(request, mount, message, size);
 	if (error == -ENOSYS)
 		error = create_attached(request, mount);

@@ -3,6 +3,7 @@
 
 import contextlib
 import faulthandler
+import fcntl
 import os
 import shutil
 import subprocess
@@ -48,15 +49,20 @@ def pytest_unconfigure(config):
 
 @contextlib.contextmanager
 def private_place(path):
+    """An empty directory for this namespace alone. Removing what is below would unmount it for other sessions too."""
     is_new = not os.path.isdir(path)
     os.makedirs(path, exist_ok=True)
+    below = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(below, fcntl.LOCK_SH)
     try:
         with mounts.tmpfs(path):
             yield
     finally:
-        if is_new:
-            with contextlib.suppress(OSError):  # somebody else's by now
+        with contextlib.suppress(OSError):  # somebody else's by now
+            if is_new:
+                fcntl.flock(below, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.rmdir(path)
+        os.close(below)
 
 
 @pytest.fixture

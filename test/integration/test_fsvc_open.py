@@ -31,9 +31,8 @@ def test_a_service_with_privileges_refuses_to_start(activate):
 
 
 def test_root_with_one_capability_left_refuses_to_start(activate):
-    line = never_starts(activate("setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all,+chown", *FSVC_OPEN,
-                                 "--", "squashfuse"))
-    assert "capabilit" in line
+    words = ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all,+chown"]
+    assert "capabilit" in never_starts(activate("setpriv", *words, *FSVC_OPEN, "--", "squashfuse"))
 
 
 @pytest.mark.parametrize("words", [["--inh-caps=+chown", "--ambient-caps=+chown"], ["--inh-caps=+chown"]],
@@ -108,7 +107,8 @@ def test_a_server_that_is_not_installed_is_named_with_its_package(greet):
 
 
 @pytest.mark.parametrize("server", [
-    ["false"], ["true"], ["/nowhere/server"], ["sh", "-c", "kill -9 $$"], ["sh", "-c", "kill -SEGV $$"], ["/etc/passwd"],
+    ["false"], ["true"], ["/nowhere/server"], ["/etc/passwd"], ["sh", "-c", "kill -9 $$"],
+    ["sh", "-c", "kill -SEGV $$"],
 ], ids=" ".join)
 def test_a_server_that_does_not_serve_fails(greet, server):
     helper = greet([*UNCONTAINED, *server])

@@ -48,7 +48,7 @@ def test_a_mountpoint_is_found_from_where_the_caller_stands(attempt, work, mount
     begun.unmount()
 
 
-def test_the_mountpoint_that_the_caller_meant_is_used_though_the_name_points_elsewhere_by_now(attempt, work, mountpoint):
+def test_a_mountpoint_whose_name_leads_elsewhere_by_now_is_not_mistaken(attempt, work, mountpoint):
     begun, victim = attempt(), work / "victim"
     victim.mkdir()
     mountpoint.rename(work / "moved")

@@ -11,8 +11,8 @@ import pytest
 
 from kit import mounts
 from kit.fake_helper import SERVERS_BY_NAME, SINGLE_FILE, WITHOUT_PRIVILEGES
-from kit.fake_service import HELPER, SOCKETS, assert_names_the_journal
-from kit.programs import FSVC, children_of, wait_for
+from kit.fake_service import HELPER, assert_names_the_journal
+from kit.programs import FSVC, wait_for
 
 
 @pytest.fixture(params=SINGLE_FILE)
@@ -239,7 +239,7 @@ def test_a_server_that_hangs_is_given_up(serve, run, source, mountpoint):
 
 
 @pytest.mark.parametrize("server", SINGLE_FILE)
-@pytest.mark.parametrize("environment", [{}, {"LISTEN_FDS": "1", "LISTEN_PID": "1"}], ids=["plain", "of another process"])
+@pytest.mark.parametrize("environment", [{}, {"LISTEN_FDS": "1", "LISTEN_PID": "1"}], ids=["plain", "another's"])
 def test_a_server_that_was_not_activated_mounts_by_itself(run, server, environment, source, mountpoint):
     program = run(*SERVERS_BY_NAME[server], source, mountpoint, "-f", env=os.environ | environment)
     wait_for(lambda: mounts.at(mountpoint), what="the mount")

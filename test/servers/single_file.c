@@ -59,17 +59,20 @@ static int parse_arguments(struct single_file *file, struct fuse_args *args)
 }
 
 /*
- * A descriptor for the source, or a negative errno. By hand, the server opens the file itself. As a
- * service it cannot: it has no files. It asks the mount helper, which opens what the command line
- * of the person who mounts names, with the rights of that person.
+ * Obtains the source: file->fd is a descriptor, or the negative errno with which it could not be
+ * opened. By hand, the server opens the file itself. As a service it cannot: it has no files. It
+ * asks the mount helper, which opens what the command line of the person who mounts names, with the
+ * rights of that person. Returns 0, or a negative errno where there is no talking to the helper.
  */
-static int obtain_source(const struct single_file *file, int flags, unsigned int request_flags)
+static int obtain_source(struct single_file *file, int flags, unsigned int request_flags)
 {
-	int ret, fd = -1;
+	int ret;
 
 	if (!fuse_service_accepted(file->service)) {
-		fd = open(file->source, flags | O_CLOEXEC);
-		return fd < 0 ? -errno : fd;
+		file->fd = open(file->source, flags | O_CLOEXEC);
+		if (file->fd < 0)
+			file->fd = -errno;
+		return 0;
 	}
 
 	if (file->block_size > 0)
@@ -78,9 +81,7 @@ static int obtain_source(const struct single_file *file, int flags, unsigned int
 	else
 		ret = fuse_service_request_file(file->service, file->source, flags, 0,
 						request_flags);
-	if (ret == 0)
-		ret = fuse_service_receive_file(file->service, file->source, &fd);
-	return ret < 0 ? ret : fd;
+	return ret < 0 ? ret : fuse_service_receive_file(file->service, file->source, &file->fd);
 }
 
 /*
@@ -89,15 +90,17 @@ static int obtain_source(const struct single_file *file, int flags, unsigned int
  */
 static int open_source(struct single_file *file)
 {
+	int ret = 0;
+
 	if (!file->read_only) {
-		file->fd = obtain_source(file, O_RDWR, FUSE_SERVICE_REQUEST_FILE_QUIET);
-		if (file->fd >= 0)
-			return 0;
+		ret = obtain_source(file, O_RDWR, FUSE_SERVICE_REQUEST_FILE_QUIET);
+		if (ret < 0 || file->fd >= 0)
+			return ret;
 		if (file->fd == -EACCES || file->fd == -EPERM || file->fd == -EROFS)
 			file->read_only = 1;
 	}
-	file->fd = obtain_source(file, file->read_only ? O_RDONLY : O_RDWR, 0);
-	return file->fd < 0 ? file->fd : 0;
+	ret = obtain_source(file, file->read_only ? O_RDONLY : O_RDWR, 0);
+	return ret == 0 && file->fd < 0 ? file->fd : ret;
 }
 
 /* Looks at what was opened: its type, its size, and whether it can be written at all. */

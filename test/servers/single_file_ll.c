@@ -101,9 +101,9 @@ static void ll_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 	if (size > sizeof(buffer))
 		size = sizeof(buffer);
 	while (offset < count) {
-		size_t length = fuse_add_direntry(req, buffer + used, size - used,
-						  entries[offset].name, &entries[offset].st,
-						  offset + 1);
+		size_t length =
+			fuse_add_direntry(req, buffer + used, size - used, entries[offset].name,
+					  &entries[offset].st, offset + 1);
 
 		if (length > size - used)
 			break;

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The helper's side of the protocol, in the test's own hands, against a server started as a service."""
 
+import contextlib
 import fcntl
 import os
 import socket
 import stat
+import subprocess
 
 from . import mounts, protocol
 from .channel import Channel, HungUp
@@ -134,5 +136,8 @@ class FakeHelper(HelperEnd):
         return result
 
     def close(self):
+        """Hangs up, and lets the server tidy up behind itself before it is made to end."""
         super().close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.server.process.wait(5)
         self.server.close()
