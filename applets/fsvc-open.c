@@ -238,7 +238,9 @@ static int serve(const struct arguments *arguments, struct service *service)
 		return result < 0 ? 1 : result;
 	}
 	/* The mount lives as long as /dev/fuse is open: it must end with the server. */
-	launch_watch_mount(&launch, broker.fusedev);
+	result = launch_watch_mount(&launch, broker.fusedev);
+	if (result < 0)
+		diag_warning("the end of the mount will not be noticed: %s", strerror(-result));
 	broker.fusedev = close_fd(broker.fusedev);
 	return launch_wait_end(&launch);
 }

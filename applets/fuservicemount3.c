@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MOUNTED = 0, FAILED = 1, NO_SERVICE = 2 };
 
@@ -74,7 +75,7 @@ static bool take_check(int *argc, char **argv)
 	int kept = 1;
 
 	for (int i = 1; i < *argc; i++)
-		if (strcmp(argv[i], "--check") != 0)
+		if (strcmp(argv[i], "--check") != 0 || strcmp(argv[i - 1], "-o") == 0)
 			argv[kept++] = argv[i];
 	if (kept == *argc)
 		return false;
@@ -113,15 +114,17 @@ static int check(const struct mountline *line)
  * Opens the mountpoint, once: from here on it is this descriptor, whatever becomes of the name.
  * Users could make the last part of the name a symlink to a place that is not theirs.
  */
-static int open_mountpoint(const struct policy *policy, char **targetp)
+static int open_mountpoint(const struct policy *policy, char **targetp, mode_t *modep)
 {
 	const char *name = policy->line->mountpoint, *why = NULL;
 	_cleanup_close_ int fd = -1;
+	struct stat status = { 0 };
 	char path[32];
 	int error;
 
 	fd = open(name, O_PATH | O_CLOEXEC | (policy->root ? 0 : O_NOFOLLOW));
-	error = fd < 0 ? -errno : policy_mountpoint(policy, fd, &why);
+	error = fd < 0 || fstat(fd, &status) < 0 ? -errno : policy_mountpoint(policy, fd, &why);
+	*modep = status.st_mode;
 	if (error < 0) {
 		diag_error("cannot mount on %s%s%s: %s", name, why ? ", " : "", why ? why : "",
 			   strerror(-error));
@@ -198,13 +201,16 @@ static int mount_line(const struct mountline *line, const struct policy *policy)
 		diag_error("cannot prepare for signals: %s", strerror(-interrupt));
 		return FAILED;
 	}
-	mountpoint = open_mountpoint(policy, &target);
-	if (mountpoint < 0)
-		return FAILED;
 	session.channel = (struct channel){ .fd = -1,
 					    .deadline = deadline_in(seconds),
-					    .interrupt = interrupt,
-					    .waiting_for = "the service to take the connection" };
+					    .interrupt = interrupt };
+	/* It may be on a network that is gone, and nothing is left behind yet. */
+	interrupt_let_through(session.channel.deadline);
+	mountpoint = open_mountpoint(policy, &target, &session.mountpoint_mode);
+	interrupt_hold();
+	if (mountpoint < 0)
+		return FAILED;
+	channel_wait_for(&session.channel, "the service to take the connection");
 	code = connect_service(line, &session.channel);
 	if (code != 0)
 		return code;

@@ -101,7 +101,6 @@ static int run_none(int argc, char **argv)
 		{ "--version", print_version },
 	};
 
-	diag_set_program("fsvc");
 	if (argc < 2) {
 		print_help();
 		return 0;
@@ -122,7 +121,7 @@ static int complain(const char *name)
 	for (size_t i = 0; i < APPLET_COUNT; i++)
 		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "",
 					 applets[i]->name);
-	diag_error("no applet is called '%s': there are %s (see fsvc --help)", name, names);
+	diag_error("no applet is called '%.64s': there are %s (see fsvc --help)", name, names);
 	return EXIT_NO_APPLET;
 }
 
@@ -134,6 +133,7 @@ int main(int argc, char **argv)
 
 	if (!applet && is_fsvc && argc > 1)
 		applet = find(argv[1]);
+	diag_set_program("fsvc");
 	/* Before anything is read, opened or printed. */
 	if (privs_guard_standard_descriptors() < 0 ||
 	    privs_become_caller(applet && applet->mounts) < 0)

@@ -125,6 +125,8 @@ int broker_prepare(struct broker *broker)
 	if (error < 0)
 		return error;
 	broker->fusedev = fcntl(broker->service->fusedev, F_DUPFD_CLOEXEC, 0);
+	if (broker->fusedev < 0)
+		return -errno;
 	if (broker->remote) {
 		broker->source = strdup(broker->line->source);
 		return broker->source ? 0 : -ENOMEM;
@@ -295,8 +297,12 @@ static void answer_statx(struct broker *broker, const struct notification *notif
 static void answer_access(struct broker *broker, const struct notification *notification,
 			  const char *path, uint64_t mode)
 {
-	if (behind(broker, path) < 0)
+	int fd = behind(broker, path);
+
+	if (fd < 0)
 		notification_continue(notification);
+	else if (is_own(broker, fd))
+		notification_answer(notification, 0);
 	else if (mode & X_OK)
 		notification_answer(notification, -EACCES);
 	else if (is_source(broker, path) && (mode & W_OK) && broker->read_only)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "callpath.h"
 
+#include "cleanup.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,6 +14,10 @@ void callpath_normalize(char *path)
 {
 	char *out = path;
 
+	/* What follows never writes ahead of what it reads, because the first character is a slash.
+	 */
+	if (*path != '/')
+		return;
 	for (const char *in = path; *in;) {
 		size_t length;
 
@@ -60,6 +66,9 @@ static int make_absolute(const struct notification *notification, int directory_
 	before = read_link(notification->pid, name, base);
 	if (before < 0)
 		return (int)before;
+	/* "pipe:[5]", "(unreachable)/x": nothing that a path can begin with. */
+	if (base[0] != '/')
+		return -ENOTDIR;
 	if ((size_t)before + 1 + length >= PATH_MAX)
 		return -ENAMETOOLONG;
 	memmove(path + before + 1, path, length + 1);
@@ -68,30 +77,53 @@ static int make_absolute(const struct notification *notification, int directory_
 	return 0;
 }
 
+/* The process that the thread PID belongs to, or -1. */
+static int process_of(pid_t pid)
+{
+	_cleanup_file_ FILE *file = NULL;
+	char path[64], line[256];
+	int process = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "re");
+	while (file && process < 0 && fgets(line, sizeof(line), file))
+		if (sscanf(line, "Tgid: %9d", &process) != 1)
+			process = -1;
+	return process;
+}
+
+/* The number that TEXT is, and nothing else; or -1. */
+static int whole_number(const char *text)
+{
+	char *end;
+	long number = *text >= '0' && *text <= '9' ? strtol(text, &end, 10) : -1;
+
+	return number >= 0 && number <= INT_MAX && *end == '\0' ? (int)number : -1;
+}
+
 /* The number of the caller's own descriptor that PATH names, or -1. */
-static int named_descriptor(const char *path)
+static int named_descriptor(pid_t caller, const char *path)
 {
 	static const char *const places[] = { "/proc/self/fd/", "/proc/thread-self/fd/",
 					      "/dev/fd/" };
-	char *end;
-	long number;
+	int process, at = 0;
 
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		size_t length = strlen(places[i]);
-
-		if (strncmp(path, places[i], length) != 0 || path[length] < '0' ||
-		    path[length] > '9')
-			continue;
-		number = strtol(path + length, &end, 10);
-		return *end == '\0' && number <= INT_MAX ? (int)number : -1;
-	}
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (strncmp(path, places[i], strlen(places[i])) == 0)
+			return whole_number(path + strlen(places[i]));
+	/* Spelled with its pid, or as one thread among its own. */
+	if (sscanf(path, "/proc/self/task/%9d/fd/%n", &process, &at) == 1 && at > 0)
+		return whole_number(path + at);
+	if (sscanf(path, "/proc/%9d/fd/%n", &process, &at) == 1 && at > 0 &&
+	    process == process_of(caller))
+		return whole_number(path + at);
 	return -1;
 }
 
 /* Where PATH names a descriptor of the caller's own, puts the name of its file in its place. */
 static void follow_descriptor(const struct notification *notification, char path[PATH_MAX])
 {
-	int number = named_descriptor(path);
+	int number = named_descriptor(notification->pid, path);
 	char target[PATH_MAX], name[32];
 
 	if (number < 0)

@@ -18,5 +18,5 @@
 int callpath_read(const struct notification *notification, int directory_at, int path_at,
 		  char path[PATH_MAX]);
 
-/* Brings an absolute PATH into that spelling, in place. */
+/* Brings PATH into that spelling, in place, if it is absolute; else leaves it as it is. */
 void callpath_normalize(char *path);

@@ -48,6 +48,22 @@ static int smaller(int a, int b)
 	return a < b ? a : b;
 }
 
+void channel_wait_for(struct channel *channel, const char *what)
+{
+	channel->waiting_for = what;
+	channel->patient_until = now() + PATIENCE;
+}
+
+/* Tells a person at a terminal, once and when it takes long, what is waited for. */
+static void tell_what_takes_long(struct channel *channel)
+{
+	if (!channel->waiting_for || deadline_left(channel->patient_until) > 0)
+		return;
+	if (isatty(STDERR_FILENO))
+		diag_error("waiting for %s (Ctrl-C ends it)", channel->waiting_for);
+	channel->waiting_for = NULL;
+}
+
 /*
  * Waits for EVENTS of the socket, or for MILLISECONDS where EVENTS is 0.
  * Returns 0, -EINTR where a signal asks to end, -ETIMEDOUT at the deadline.
@@ -58,28 +74,34 @@ static int wait_for(struct channel *channel, short events, int milliseconds)
 		{ .fd = channel->interrupt, .events = POLLIN },
 		{ .fd = events ? channel->fd : -1, .events = events },
 	};
-	bool silent = !channel->waiting_for;
 
 	for (;;) {
 		int left = deadline_left(channel->deadline);
-		int most = smaller(left, events ? (silent ? left : PATIENCE) : milliseconds);
-		int ready = poll(waits, 2, most);
+		int most = events ? left : smaller(left, milliseconds);
+		int ready;
 
+		if (channel->waiting_for)
+			most = smaller(most, deadline_left(channel->patient_until) + 1);
+		ready = poll(waits, 2, most);
 		if (ready < 0 && errno != EINTR)
 			return -errno;
-		if (ready > 0 && waits[0].revents)
-			return -EINTR;
 		if (ready > 0)
-			return 0;
-		if (left == most)
+			return waits[0].revents ? -EINTR : 0;
+		tell_what_takes_long(channel);
+		if (deadline_left(channel->deadline) == 0)
 			return -ETIMEDOUT;
 		if (!events)
 			return 0;
-		if (!silent && isatty(STDERR_FILENO))
-			diag_error("waiting for %s (Ctrl-C ends it)", channel->waiting_for);
-		channel->waiting_for = NULL;
-		silent = true;
 	}
+}
+
+int channel_check(const struct channel *channel)
+{
+	struct pollfd interrupt = { .fd = channel->interrupt, .events = POLLIN };
+
+	if (poll(&interrupt, 1, 0) > 0)
+		return -EINTR;
+	return deadline_left(channel->deadline) == 0 ? -ETIMEDOUT : 0;
 }
 
 int channel_check_buffer(int fd)

@@ -13,9 +13,10 @@ struct channel {
 	int fd;           /* the socket; the owner of the struct closes it */
 	int64_t deadline; /* no wait goes on after this, see deadline_in() */
 	int interrupt;    /* a signalfd(2) that ends a wait when it is readable, or -1 */
-	/* What a person at a terminal reads when a wait takes over 2 s; NULL: nothing. It is shown
-	 * once. */
+
+	/* See channel_wait_for(). */
 	const char *waiting_for;
+	int64_t patient_until;
 };
 
 /* The moment SECONDS from now, in milliseconds of CLOCK_MONOTONIC. */
@@ -25,12 +26,20 @@ int64_t deadline_in(unsigned int seconds);
 int deadline_left(int64_t deadline);
 
 /*
+ * From here on, a wait is for WHAT: a person at a terminal reads so, once, when it takes over 2 s.
+ */
+void channel_wait_for(struct channel *channel, const char *what);
+
+/*
  * Connects to the SOCK_SEQPACKET socket at PATH, and stores the socket in CHANNEL->fd.
  * Returns 0; -ENOENT or -ECONNREFUSED where nobody listens; -ENOBUFS where the kernel gives the
  * socket too small a send buffer for the protocol (nothing is connected then); -ENAMETOOLONG;
  * -ETIMEDOUT, -EINTR; or what connect(2) says.
  */
 int channel_connect(struct channel *channel, const char *path);
+
+/* 0 while there is time and no signal asks to end; else -ETIMEDOUT or -EINTR. */
+int channel_check(const struct channel *channel);
 
 /* 0 where the send buffer of the socket FD holds the protocol's largest command, else -ENOBUFS. */
 int channel_check_buffer(int fd);

@@ -93,7 +93,8 @@ print_line(const char *kind, const char *format, va_list arguments)
 {
 	int saved = errno;
 	char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES];
-	int prefix = snprintf(text, sizeof(text), "%s: %s", diag_program(), kind);
+	/* Nobody but main has a say in the name, but a name may also be what a caller chose. */
+	int prefix = snprintf(text, sizeof(text), "%.64s: %s", diag_program(), kind);
 	int wanted = vsnprintf(text + prefix, sizeof(text) - (size_t)prefix, format, arguments);
 	/* Room for "..." and the newline is kept. */
 	size_t used = diag_printable(line, sizeof(line) - 4, text);

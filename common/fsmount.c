@@ -174,6 +174,39 @@ static int create_detached(const struct fsmount_request *request, struct fsmount
 	return error;
 }
 
+/* Whether ROOT (O_PATH) is the root of a FUSE mount made for USER. */
+static bool is_mount_of(int root, uid_t user)
+{
+	_cleanup_file_ FILE *file = NULL;
+	_cleanup_free_ char *line = NULL;
+	char mine[32], wanted[32];
+	struct statx status;
+	bool found = false;
+	size_t room = 0;
+
+	if (statx(root, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &status) < 0)
+		return false;
+	snprintf(wanted, sizeof(wanted), " %u:%u / ", status.stx_dev_major, status.stx_dev_minor);
+	snprintf(mine, sizeof(mine), "user_id=%u,", user);
+	file = fopen("/proc/self/mountinfo", "re");
+	if (!file)
+		return false;
+	while (!found && getline(&line, &room, file) >= 0)
+		found = strstr(line, wanted) && strstr(line, " - fuse") && strstr(line, mine);
+	return found;
+}
+
+/*
+ * Opens what was just mounted, by the name of its mountpoint, since a descriptor of that goes on
+ * meaning what is covered now. Once: what is unmounted later is this, whatever becomes of the name.
+ */
+static int open_root(const char *place, uid_t user)
+{
+	_cleanup_close_ int root = open(place, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	return root >= 0 && is_mount_of(root, user) ? take_fd(&root) : -1;
+}
+
 static int create_attached(const struct fsmount_request *request, struct fsmount *mount)
 {
 	_cleanup_free_ char *type = NULL, *data = NULL, *place = NULL;
@@ -186,7 +219,6 @@ static int create_attached(const struct fsmount_request *request, struct fsmount
 	    asprintf(&type, "%s.%s", request->fuseblk ? "fuseblk" : "fuse", request->subtype) < 0)
 		return -ENOMEM;
 	fd_path(request->mountpoint, path);
-	/* By its name, since the descriptor goes on meaning what the mount covers. */
 	place = realpath(path, NULL);
 	if (!place)
 		return -errno;
@@ -195,34 +227,39 @@ static int create_attached(const struct fsmount_request *request, struct fsmount
 	privs_lower();
 	if (error < 0)
 		return error;
-	mount->attached = take_pointer(place);
-	mount->user = request->user;
-	return 0;
+	mount->root = open_root(place, request->user);
+	return mount->root < 0 ? -ESTALE : 0;
 }
 
 /*
- * Whether the kernel has the last calls of the new API too. To find that out on the way would be
+ * Whether the kernel has all calls of the new API. To find that out on the way would be
  * too late: a /dev/fuse takes part in one superblock only.
  */
 static bool has_new_api(void)
 {
-	return !(mountapi_fsmount(-1, 0) < 0 && errno == ENOSYS) &&
+	return !(mountapi_fsopen("") < 0 && errno == ENOSYS) &&
+	       !(mountapi_fsconfig(-1, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 &&
+		 errno == ENOSYS) &&
+	       !(mountapi_fsmount(-1, 0) < 0 && errno == ENOSYS) &&
 	       !(mountapi_move_mount(-1, -1) < 0 && errno == ENOSYS);
 }
 
 int fsmount_create(const struct fsmount_request *request, struct fsmount *mount, char *message,
 		   size_t size)
 {
-	bool fits = strlen(request->source) <= LONGEST_VALUE;
-	int error = -ENOSYS;
+	struct fsmount_request shortened = *request;
+	char source[LONGEST_VALUE + 1];
 
 	message[0] = '\0';
 	*mount = FSMOUNT_NONE;
-	if (fits && has_new_api())
-		error = create_detached(request, mount, message, size);
-	if (error == -ENOSYS)
-		error = create_attached(request, mount);
-	return error;
+	if (!has_new_api())
+		return create_attached(request, mount);
+	/* The new API takes less of a name than mount(2). For all but fuseblk it is a name to show.
+	 */
+	snprintf(source, sizeof(source), "%s", request->source);
+	if (!request->fuseblk)
+		shortened.source = source;
+	return create_detached(&shortened, mount, message, size);
 }
 
 int fsmount_attach(struct fsmount *mount, int mountpoint)
@@ -237,8 +274,7 @@ int fsmount_attach(struct fsmount *mount, int mountpoint)
 	if (error < 0)
 		return error;
 	mount->fd = close_fd(mount->fd);
-	free(mount->attached);
-	mount->attached = NULL;
+	mount->root = close_fd(mount->root);
 	return 0;
 }
 
@@ -266,48 +302,19 @@ static void abort_connection(int fd)
 	privs_lower();
 }
 
-/* Whether TOP (O_PATH) is the root of a FUSE mount made for USER: nothing else is unmounted. */
-static bool is_mount_of(int top, uid_t user)
-{
-	_cleanup_file_ FILE *file = NULL;
-	_cleanup_free_ char *line = NULL;
-	char mine[32], wanted[32];
-	struct statx status;
-	bool found = false;
-	size_t room = 0;
-
-	if (statx(top, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &status) < 0)
-		return false;
-	snprintf(wanted, sizeof(wanted), " %u:%u / ", status.stx_dev_major, status.stx_dev_minor);
-	snprintf(mine, sizeof(mine), "user_id=%u,", user);
-	file = fopen("/proc/self/mountinfo", "re");
-	if (!file)
-		return false;
-	while (!found && getline(&line, &room, file) >= 0)
-		found = strstr(line, wanted) && strstr(line, " - fuse") && strstr(line, mine);
-	return found;
-}
-
-static void unmount_attached(const struct fsmount *mount)
-{
-	_cleanup_close_ int top = open(mount->attached, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-
-	if (top < 0 || !is_mount_of(top, mount->user))
-		return;
-	abort_connection(top);
-	top = close_fd(top);
-	privs_raise();
-	mountapi_umount(mount->attached);
-	privs_lower();
-}
-
 void fsmount_discard(struct fsmount *mount)
 {
+	char path[FD_PATH_SIZE];
+
 	if (mount->fd >= 0)
 		abort_connection(mount->fd);
 	mount->fd = close_fd(mount->fd);
-	if (mount->attached)
-		unmount_attached(mount);
-	free(mount->attached);
-	mount->attached = NULL;
+	if (mount->root < 0)
+		return;
+	abort_connection(mount->root);
+	fd_path(mount->root, path);
+	privs_raise();
+	mountapi_umount(path);
+	privs_lower();
+	mount->root = close_fd(mount->root);
 }

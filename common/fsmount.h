@@ -26,13 +26,12 @@ struct fsmount_request {
 };
 
 struct fsmount {
-	int fd;         /* the detached mount, or -1 */
-	char *attached; /* where mount(2) has put it, or NULL */
-	uid_t user;
+	int fd;   /* the detached mount, or -1 */
+	int root; /* the root of the one that mount(2) has put in place (O_PATH), or -1 */
 };
 
 /* clang-format off */
-#define FSMOUNT_NONE ((struct fsmount){ .fd = -1 })
+#define FSMOUNT_NONE ((struct fsmount){ .fd = -1, .root = -1 })
 /* clang-format on */
 
 /*

@@ -52,8 +52,11 @@ void fuseconf_load(struct fuseconf *conf)
 
 	*conf = (struct fuseconf){ .mount_max = DEFAULT_MOUNT_MAX };
 	if (!file) {
-		if (errno != ENOENT)
-			diag_warning("%s: %s", FUSECONF_PATH, strerror(errno));
+		if (errno == ENOENT)
+			return;
+		/* What it would have forbidden is not known, and a caller may be behind that. */
+		conf->mount_max = 0;
+		diag_warning("%s: %s", FUSECONF_PATH, strerror(errno));
 		return;
 	}
 	fuseconf_read(file, FUSECONF_PATH, conf);

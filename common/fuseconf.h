@@ -20,5 +20,6 @@ struct fuseconf {
  */
 void fuseconf_read(FILE *file, const char *name, struct fuseconf *conf);
 
-/* The same for FUSECONF_PATH; a file that is not there, or cannot be read, grants nothing. */
+/* The same for FUSECONF_PATH; a file that is not there grants nothing; one that cannot be read no
+ * mount at all. */
 void fuseconf_load(struct fuseconf *conf);

@@ -94,7 +94,7 @@ int launch_start(struct launch *launch, char *const *argv)
 	int both[2];
 
 	launch->signals = launch->mount = -1;
-	launch->children = 1;
+	launch->children = 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both) < 0)
 		return -errno;
 	here = both[0];
@@ -108,6 +108,7 @@ int launch_start(struct launch *launch, char *const *argv)
 	launch->server = fork();
 	if (launch->server < 0)
 		return -errno;
+	launch->children = 1;
 	if (launch->server == 0)
 		run(launch, argv, &before, there);
 	there = close_fd(there);
@@ -241,9 +242,11 @@ int launch_wait_served(struct launch *launch, int fusedev, int connection)
 		error = wait_and_answer(launch, pause, connection, &first_ended);
 		if (error < 0)
 			return error;
-		if (first_ended && exit_code(launch->status) == 0 && launch->children)
+		/* A daemon: its mount is there when its first process leaves. */
+		if (launch->broker->mounted && first_ended && exit_code(launch->status) == 0 &&
+		    launch->children)
 			return 0;
-		if (first_ended || !launch->children)
+		if (!launch->children || (first_ended && exit_code(launch->status) != 0))
 			return exit_code(launch->status) ? exit_code(launch->status) : 1;
 		pause = pause < LONGEST_PAUSE ? 2 * pause : LONGEST_PAUSE;
 	}
@@ -254,10 +257,15 @@ int launch_watch_mount(struct launch *launch, int fusedev)
 {
 	struct epoll_event connected = { .events = EPOLLOUT };
 
+	int error = 0;
+
 	launch->mount = epoll_create1(EPOLL_CLOEXEC);
-	if (launch->mount < 0 || epoll_ctl(launch->mount, EPOLL_CTL_ADD, fusedev, &connected) < 0)
-		return -errno;
-	return 0;
+	if (launch->mount < 0 || epoll_ctl(launch->mount, EPOLL_CTL_ADD, fusedev, &connected) < 0) {
+		error = -errno;
+		/* One that watches nothing would tell that the mount has ended. */
+		launch->mount = close_fd(launch->mount);
+	}
+	return error;
 }
 
 int launch_wait_end(struct launch *launch)

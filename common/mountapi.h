@@ -34,8 +34,6 @@ struct mount_attr {
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000 /* Linux 5.14 */
 #endif
 
-#define MOUNTAPI_UMOUNT_FLAGS 0x0a /* MNT_DETACH | UMOUNT_NOFOLLOW */
-
 static inline int mountapi_fsopen(const char *type)
 {
 	return (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
@@ -77,8 +75,8 @@ static inline int mountapi_mount(const char *source, const char *target, const c
 	return (int)syscall(SYS_mount, source, target, type, flags, data);
 }
 
-/* Takes away the topmost mount at TARGET, at once, following no symlink. */
+/* Takes away the mount whose root TARGET names, at once: MNT_DETACH. */
 static inline int mountapi_umount(const char *target)
 {
-	return (int)syscall(SYS_umount2, target, MOUNTAPI_UMOUNT_FLAGS);
+	return (int)syscall(SYS_umount2, target, 2);
 }

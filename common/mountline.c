@@ -47,9 +47,20 @@ static int set_place(struct mountline *line, const char *word)
 	return 0;
 }
 
+/* Each list on its own: a backslash at the end of one must not take in the next. */
 static int add_options(struct mountline *line, const char *list)
 {
-	return options_add_plain(&line->list, list);
+	int error = options_sort(list, &line->options);
+
+	for (const char *cursor = list; error >= 0;) {
+		_cleanup_free_ char *option = NULL;
+		int more = options_next(&cursor, &option);
+
+		if (more <= 0)
+			return more;
+		error = options_add(&line->list, option);
+	}
+	return error;
 }
 
 /* An option that stands alone; what is unknown here is the server's. */
@@ -121,8 +132,6 @@ int mountline_parse(int argc, const char *const *argv, struct mountline *line, c
 			line->argv[line->argc++] = argv[first++];
 	}
 	*wrongp = NULL;
-	if (options_sort(line->list, &line->options) < 0)
-		return -ENOMEM;
 	line->fuseblk |= line->options.blkdev;
 	return 0;
 }

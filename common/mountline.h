@@ -15,7 +15,7 @@ struct mountline {
 	const char *subtype;             /* the type without "fuse." or "fuseblk.", or NULL */
 	bool fuseblk;                    /* the type, or the option blkdev, says fuseblk */
 	bool no_table;                   /* -n: keep no entry in user space's mount table */
-	char *list;             /* the values of all -o, one list; NULL where there is none */
+	char *list;             /* all options of all -o, one list; NULL where there is none */
 	struct options options; /* the same, sorted */
 	const char **others;    /* what is not understood here, NULL-terminated: the server's */
 	const char **argv;      /* the whole line but for -t, NULL-terminated; [0] is argv[0] */

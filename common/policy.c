@@ -26,6 +26,8 @@
 	(MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS | MS_DIRSYNC | MS_NOATIME | \
 	 MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME | MS_LAZYTIME | MS_NOSYMFOLLOW | MS_SILENT)
 
+#define ACCESS_TIME_FLAGS (MS_NOATIME | MS_RELATIME | MS_STRICTATIME)
+
 static int refuse(const char **why, const char *reason, int error)
 {
 	*why = reason;
@@ -297,6 +299,9 @@ int policy_mount_flags(const struct policy *policy, uint32_t asked, unsigned lon
 		return refuse(why, "which act on other mounts than this one", -EPERM);
 	if (policy->root)
 		freed = guarded & caller->named & ~caller->flags;
+	/* There is one setting of access times: the caller's, if there is one. */
+	if (caller->named & ACCESS_TIME_FLAGS)
+		asked &= ~(uint32_t)ACCESS_TIME_FLAGS;
 	*flagsp = asked | caller->flags | (guarded & ~freed);
 	return 0;
 }
@@ -333,7 +338,7 @@ static bool holds_files(int fd)
 	return false;
 }
 
-/* Counts the FUSE mounts of this mount namespace, everybody's, as fusermount3 does. */
+/* The number of FUSE mounts in this mount namespace, everybody's, as fusermount3 counts; or -1. */
 static long count_fuse_mounts(void)
 {
 	_cleanup_file_ FILE *file = fopen("/proc/self/mountinfo", "re");
@@ -350,7 +355,7 @@ static long count_fuse_mounts(void)
 		    strncmp(type + 3, "fusectl", 7) != 0)
 			count++;
 	}
-	return count;
+	return ferror(file) || !feof(file) ? -1 : count;
 }
 
 static int check_users_mountpoint(const struct policy *policy, int fd, const struct stat *status,
@@ -368,8 +373,10 @@ static int check_users_mountpoint(const struct policy *policy, int fd, const str
 		return refuse(why, "which the caller may not write", -errno);
 	if (!holds_files(fd))
 		return refuse(why, "which is on a filesystem that users may not mount on", -EPERM);
-	mounts = policy->conf.mount_max < 0 ? -1 : count_fuse_mounts();
-	if (mounts >= policy->conf.mount_max && policy->conf.mount_max >= 0)
+	mounts = policy->conf.mount_max < 0 ? 0 : count_fuse_mounts();
+	if (mounts < 0)
+		return refuse(why, "but the mounts that there are cannot be counted", -EPERM);
+	if (policy->conf.mount_max >= 0 && mounts >= policy->conf.mount_max)
 		return refuse(why, "but mount_max in " FUSECONF_PATH " allows no more mounts",
 			      -EPERM);
 	return 0;

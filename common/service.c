@@ -47,7 +47,7 @@ static int passed_socket(void)
 	if (number_from_environment("LISTEN_PID") != (long)getpid())
 		return -ENOENT;
 	count = number_from_environment("LISTEN_FDS");
-	if (count == 0)
+	if (count <= 0)
 		return -ENOENT;
 	/* What this process starts was not meant by them. */
 	unsetenv("LISTEN_PID");

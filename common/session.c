@@ -18,6 +18,7 @@
 
 /* Is there where systemd manages mounts, see sd_booted(3). */
 #define SYSTEMD_RUNS "/run/systemd/system"
+#define DEPENDENCE   "_netdev"
 
 /* No honest service needs as many; a hostile one is not to keep the helper busy. */
 #define MOST_COMMANDS 1000
@@ -76,12 +77,13 @@ static int do_open(struct session *session, const struct wire_packet *packet,
 	error = policy_open(session->policy, packet->text, packet->open_flags, &why);
 	if (error < 0) {
 		if (!quiet)
-			blame(session, "the service asked for %s, %s: refused", packet->text, why);
+			blame(session, "the service asked for %.200s, %s: refused", packet->text,
+			      why);
 		return error;
 	}
 	/* Opening may hang on a network that is gone. To be ended by a signal is clean as long as
-	 * the mount is one that ends with this process. */
-	if (!session->mount.attached)
+	 * there is no mount yet. */
+	if (session->mount.root < 0 && session->mount.fd < 0)
 		interrupt_let_through(session->channel.deadline);
 	error = openfile(&request, opened, &why);
 	interrupt_hold();
@@ -123,7 +125,7 @@ static int do_name(struct session *session, const struct wire_packet *packet)
 	int error = policy_source(session->policy, packet->text, &why);
 
 	if (error < 0) {
-		blame(session, "the service asked for the source %s, %s: refused", packet->text,
+		blame(session, "the service asked for the source %.200s, %s: refused", packet->text,
 		      why);
 		return error;
 	}
@@ -133,11 +135,10 @@ static int do_name(struct session *session, const struct wire_packet *packet)
 static int do_mountpoint(struct session *session, const struct wire_packet *packet)
 {
 	uint16_t format = packet->format;
-	struct stat status;
 
 	if (strcmp(packet->text, session->line->mountpoint) != 0) {
 		blame(session,
-		      "the service asked for the mountpoint %s, which the command line does not "
+		      "the service asked for the mountpoint %.200s, which the command line does not "
 		      "name: "
 		      "refused",
 		      packet->text);
@@ -145,9 +146,7 @@ static int do_mountpoint(struct session *session, const struct wire_packet *pack
 	}
 	if (format != 0 && format != S_IFDIR && format != S_IFREG)
 		return -EINVAL;
-	if (fstat(session->mountpoint, &status) < 0)
-		return -errno;
-	if (format == 0 || (status.st_mode & S_IFMT) == format)
+	if (format == 0 || (session->mountpoint_mode & S_IFMT) == format)
 		return 0;
 	blame(session, "%s is not a %s, which is what this filesystem is mounted on", packet->text,
 	      format == S_IFDIR ? "directory" : "regular file");
@@ -163,9 +162,21 @@ static int do_options(struct session *session, const struct wire_packet *packet)
 					  &session->kernel_options, &why);
 
 	if (error < 0)
-		blame(session, "the service asked for an option among '%s', %s: refused",
+		blame(session, "the service asked for an option among '%.200s', %s: refused",
 		      packet->text, why);
 	return error;
+}
+
+static bool says_no_table(const char *options)
+{
+	for (const char *cursor = options;;) {
+		_cleanup_free_ char *option = NULL;
+
+		if (options_next(&cursor, &option) <= 0)
+			return false;
+		if (strcmp(option, "-n") == 0)
+			return true;
+	}
 }
 
 static int do_table(struct session *session, const struct wire_packet *packet)
@@ -175,8 +186,10 @@ static int do_table(struct session *session, const struct wire_packet *packet)
 		policy_table_options(session->policy, packet->text, &session->table_options, &why);
 
 	if (error < 0)
-		blame(session, "the service asked for an option among '%s', %s: refused",
+		blame(session, "the service asked for an option among '%.200s', %s: refused",
 		      packet->text, why);
+	/* It takes away an entry of its own mount: that it may. */
+	session->no_table |= error == 0 && says_no_table(packet->text);
 	return error;
 }
 
@@ -189,11 +202,11 @@ static int do_mount(struct session *session, const struct wire_packet *packet)
 		.options = session->kernel_options,
 		.fusedev = session->fusedev,
 		.mountpoint = session->mountpoint,
+		.rootmode = session->mountpoint_mode,
 		.user = getuid(),
 		.group = getgid(),
 	};
 	char message[256];
-	struct stat status;
 	const char *why;
 	int error = policy_mount_flags(session->policy, packet->flags, &request.flags, &why);
 
@@ -209,9 +222,6 @@ static int do_mount(struct session *session, const struct wire_packet *packet)
 		      session->line->subtype);
 		return -EBUSY;
 	}
-	if (fstat(session->mountpoint, &status) < 0)
-		return -errno;
-	request.rootmode = status.st_mode;
 	error = fsmount_create(&request, &session->mount, message, sizeof(message));
 	if (error < 0)
 		blame(session, "the kernel refuses the mount: %s%s",
@@ -309,8 +319,10 @@ static int serve_command(struct session *session)
 	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet packet;
 	const struct command *command;
-	int error = channel_receive(&session->channel, &packet, buffer, NULL);
+	int error = channel_check(&session->channel);
 
+	if (error >= 0)
+		error = channel_receive(&session->channel, &packet, buffer, NULL);
 	if (error < 0 && error != -EPROTO && error != -EINVAL)
 		return lost(session, error);
 	if (error == 0 && packet.kind == WIRE_GOODBYE) {
@@ -406,9 +418,9 @@ static int shake_hands(struct session *session)
  */
 static int add_dependence(struct session *session)
 {
-	if (session->line->no_table || access(SYSTEMD_RUNS, F_OK) < 0)
+	if (session->no_table || access(SYSTEMD_RUNS, F_OK) < 0)
 		return 0;
-	return options_add_plain(&session->table_options, "_netdev");
+	return options_add_plain(&session->table_options, DEPENDENCE);
 }
 
 /* The service has said that it serves: shows the mount. */
@@ -419,7 +431,8 @@ static int finish(struct session *session)
 		.target = session->target,
 		.type = session->fuseblk ? "fuseblk" : "fuse",
 	};
-	bool mounted = session->mount.fd >= 0 || session->mount.attached;
+	bool mounted = session->mount.fd >= 0 || session->mount.root >= 0;
+	const char *why = NULL;
 	int error;
 
 	if (session->exitcode != 0 || !mounted) {
@@ -432,16 +445,21 @@ static int finish(struct session *session)
 	}
 	if (add_dependence(session) < 0)
 		return -ENOMEM;
-	entry.options = session->line->no_table ? NULL : session->table_options;
+	entry.options = session->no_table ? NULL : session->table_options;
 	/* The last moment at which to touch the target is before the server answers for it. */
 	error = mtab_add(&entry);
-	if (error < 0)
+	/* What the caller did not ask for is not missed. */
+	if (error < 0 && strcmp(entry.options, DEPENDENCE) != 0)
 		blame(session, "the options %s are not recorded in the mount table: %s",
 		      entry.options, error == -ENOSYS ? "libmount is not there" : strerror(-error));
-	error = fsmount_attach(&session->mount, session->mountpoint);
+	/* Once more: many mounts may have been begun before the first of them was there. */
+	error = policy_mountpoint(session->policy, session->mountpoint, &why);
+	if (error >= 0)
+		error = fsmount_attach(&session->mount, session->mountpoint);
 	if (error < 0) {
 		mtab_remove(&entry);
-		blame(session, "cannot put the mount in place: %s", strerror(-error));
+		blame(session, "cannot put the mount in place%s%s: %s", why ? ", " : "",
+		      why ? why : "", strerror(-error));
 	}
 	return error;
 }
@@ -450,11 +468,11 @@ static int converse(struct session *session)
 {
 	int step = GO_ON, error;
 
-	session->channel.waiting_for = "the service to answer";
+	channel_wait_for(&session->channel, "the service to answer");
 	error = shake_hands(session);
 	if (error < 0)
 		return error;
-	session->channel.waiting_for = "the service to mount";
+	channel_wait_for(&session->channel, "the service to mount");
 	for (int i = 0; step == GO_ON; i++) {
 		if (i == MOST_COMMANDS) {
 			session->service_failed = true;
@@ -472,6 +490,7 @@ int session_run(struct session *session)
 
 	session->mount = FSMOUNT_NONE;
 	session->fusedev = -1;
+	session->no_table = session->line->no_table;
 	error = channel_refuse_descriptors(session->channel.fd);
 	if (error < 0)
 		blame(session, "cannot prepare the connection: %s", strerror(-error));

@@ -16,14 +16,15 @@ struct session {
 	struct channel channel; /* connected */
 	const struct mountline *line;
 	const struct policy *policy;
-	int mountpoint;        /* O_PATH */
-	const char *target;    /* the mountpoint's absolute path, for the mount table */
-	unsigned int patience; /* seconds until the first answer */
+	int mountpoint;         /* O_PATH */
+	mode_t mountpoint_mode; /* its st_mode */
+	const char *target;     /* the mountpoint's absolute path, for the mount table */
+	unsigned int patience;  /* seconds until the first answer */
 
 	/* The session's own. */
 	uint32_t done; /* a bit for each command that has succeeded */
 	int fusedev;
-	bool fuseblk;
+	bool fuseblk, no_table;
 	bool unclaimed_device; /* a device is written to that only fuseblk will claim */
 	char *source, *kernel_options, *table_options;
 	struct fsmount mount;

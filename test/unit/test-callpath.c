@@ -21,6 +21,10 @@ static void each_path_has_one_spelling(void **state)
 		{ "/a/...", "/a/..." },
 		{ "/a/..b/.c", "/a/..b/.c" },
 		{ "/a/b/..", "/a" },
+		/* not absolute: left alone */
+		{ "pipe:[123]/foo", "pipe:[123]/foo" },
+		{ "(unreachable)/..", "(unreachable)/.." },
+		{ "", "" },
 	};
 
 	(void)state;
