@@ -186,7 +186,7 @@ static int report(const struct session *session, int error)
 
 static int mount_line(const struct mountline *line, const struct policy *policy)
 {
-	_cleanup_close_ int mountpoint = -1, interrupt = -1, connection = -1;
+	_cleanup_close_ int mountpoint = -1, interrupt = -1;
 	_cleanup_free_ char *target = NULL;
 	unsigned int seconds = mount_seconds(line);
 	struct session session = { .line = line, .policy = policy, .patience = PATIENCE };
@@ -214,10 +214,11 @@ static int mount_line(const struct mountline *line, const struct policy *policy)
 	code = connect_service(line, &session.channel);
 	if (code != 0)
 		return code;
-	connection = session.channel.fd;
 	session.mountpoint = mountpoint;
 	session.target = target;
-	return report(&session, session_run(&session));
+	code = report(&session, session_run(&session));
+	channel_close(&session.channel);
+	return code;
 }
 
 static int run(int argc, char **argv)

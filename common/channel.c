@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -170,16 +171,48 @@ static void attach_descriptor(struct msghdr *message, union control *control, in
 	memcpy(CMSG_DATA(&control->header), &fd, sizeof(fd));
 }
 
+/*
+ * Makes the room, if it is not there: on the stack it would cost each page of it, of which a packet
+ * needs one. Returns 0 or -ENOMEM.
+ */
+static int make_room(struct channel *channel)
+{
+	if (!channel->room)
+		channel->room = malloc(2 * WIRE_PACKET_MAX);
+	return channel->room ? 0 : -ENOMEM;
+}
+
+void channel_close(struct channel *channel)
+{
+	channel->fd = close_fd(channel->fd);
+	free(channel->room);
+	channel->room = NULL;
+}
+
+/* Encodes PACKET in the part of the room that is for sending. Returns its size or a negative errno.
+ */
+static int encode(struct channel *channel, const struct wire_packet *packet, struct iovec *data)
+{
+	int error = make_room(channel), size;
+
+	if (error < 0)
+		return error;
+	/* The packet may point into the other part, as an answer about the path received does. */
+	data->iov_base = channel->room + WIRE_PACKET_MAX;
+	size = wire_encode(packet, data->iov_base, WIRE_PACKET_MAX);
+	data->iov_len = size < 0 ? 0 : (size_t)size;
+	return size;
+}
+
 int channel_send(struct channel *channel, const struct wire_packet *packet, int fd)
 {
-	char buffer[WIRE_PACKET_MAX];
-	int error, size = wire_encode(packet, buffer, sizeof(buffer));
-	struct iovec data = { .iov_base = buffer, .iov_len = (size_t)size };
+	struct iovec data;
 	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
 	union control control = { 0 };
+	int error = encode(channel, packet, &data);
 
-	if (size < 0)
-		return size;
+	if (error < 0)
+		return error;
 	if (fd >= 0)
 		attach_descriptor(&message, &control, fd);
 	while (sendmsg(channel->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
@@ -224,10 +257,10 @@ static int receive_descriptor(struct msghdr *message, int *fdp)
 	return bad ? -EBADMSG : 0;
 }
 
-/* Receives what comes next. Returns its true size, also where BUFFER holds but a part of it. */
-static ssize_t receive_bytes(struct channel *channel, char *buffer, int *fdp)
+/* Receives what comes next. Returns its true size, also where the room holds but a part of it. */
+static ssize_t receive_bytes(struct channel *channel, int *fdp)
 {
-	struct iovec data = { .iov_base = buffer, .iov_len = WIRE_PACKET_MAX };
+	struct iovec data = { .iov_base = channel->room, .iov_len = WIRE_PACKET_MAX };
 	union control control;
 
 	for (;;) {
@@ -254,15 +287,18 @@ static ssize_t receive_bytes(struct channel *channel, char *buffer, int *fdp)
 	}
 }
 
-int channel_receive(struct channel *channel, struct wire_packet *packet, char *buffer, int *fdp)
+int channel_receive(struct channel *channel, struct wire_packet *packet, int *fdp)
 {
-	ssize_t size = receive_bytes(channel, buffer, fdp);
-	int error;
+	int error = make_room(channel);
+	ssize_t size;
 
+	if (error < 0)
+		return error;
+	size = receive_bytes(channel, fdp);
 	if (size < 0)
 		return (int)size;
 	/* A packet that was cut is larger than any may be: its fields are not looked at. */
-	error = wire_decode(buffer, (size_t)size, packet);
+	error = wire_decode(channel->room, (size_t)size, packet);
 	if (error < 0 && fdp)
 		*fdp = close_fd(*fdp);
 	return error;

@@ -10,9 +10,12 @@
 #include <stdint.h>
 
 struct channel {
-	int fd;           /* the socket; the owner of the struct closes it */
+	int fd;           /* the socket, or -1; channel_close() closes it */
 	int64_t deadline; /* no wait goes on after this, see deadline_in() */
 	int interrupt;    /* a signalfd(2) that ends a wait when it is readable, or -1 */
+
+	/* Room for a packet each way, made when it is needed; channel_close() frees it. */
+	char *room;
 
 	/* See channel_wait_for(). */
 	const char *waiting_for;
@@ -58,11 +61,14 @@ int channel_refuse_descriptors(int fd);
 int channel_send(struct channel *channel, const struct wire_packet *packet, int fd);
 
 /*
- * Receives a packet. BUFFER of WIRE_PACKET_MAX bytes is what PACKET->text points into.
+ * Receives a packet. PACKET->text is good until the next one is received.
  * FDP: where the descriptor that came with it goes, close-on-exec, -1 for none; the caller owns it.
  * NULL: none is wanted, and one that comes is never seen by this process.
  * Returns 0; -EPROTO or -EINVAL for a packet that wire_decode() does not take, *FDP being -1 then;
  * -ECONNRESET where the other side has hung up; -EBADMSG where a descriptor was cut out on its way,
  * or what came is not one descriptor; -ETIMEDOUT, -EINTR; or what recvmsg(2) says.
  */
-int channel_receive(struct channel *channel, struct wire_packet *packet, char *buffer, int *fdp);
+int channel_receive(struct channel *channel, struct wire_packet *packet, int *fdp);
+
+/* Closes the socket, if it is open, and gives back the room. */
+void channel_close(struct channel *channel);

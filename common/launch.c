@@ -43,7 +43,8 @@ static sigset_t signals(void)
 	return set;
 }
 
-/* Puts the filter on this process and tells the parent by CONNECTION how to answer for it. */
+/* Puts the filter on this process and tells the parent by CONNECTION, which it closes, how to
+ * answer for it. */
 static void submit_to_broker(const struct broker *broker, int connection)
 {
 	struct channel channel = { .fd = connection, .deadline = deadline_in(5), .interrupt = -1 };
@@ -55,16 +56,17 @@ static void submit_to_broker(const struct broker *broker, int connection)
 	if (channel_send(&channel, &packet, listener) < 0 || listener < 0)
 		_exit(127);
 	close_fd(listener);
+	channel_close(&channel);
 }
 
-/* Takes what submit_to_broker() sends. Returns the listener or a negative errno. */
+/* Takes what submit_to_broker() sends, and CONNECTION. Returns the listener or a negative errno. */
 static int receive_listener(int connection)
 {
 	struct channel channel = { .fd = connection, .deadline = deadline_in(5), .interrupt = -1 };
-	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet packet;
-	int listener, error = channel_receive(&channel, &packet, buffer, &listener);
+	int listener, error = channel_receive(&channel, &packet, &listener);
 
+	channel_close(&channel);
 	if (error < 0)
 		return error;
 	return packet.error ? -(int)packet.error : listener;
@@ -110,9 +112,9 @@ int launch_start(struct launch *launch, char *const *argv)
 		return -errno;
 	launch->children = 1;
 	if (launch->server == 0)
-		run(launch, argv, &before, there);
+		run(launch, argv, &before, take_fd(&there));
 	there = close_fd(there);
-	launch->broker->listener = receive_listener(here);
+	launch->broker->listener = receive_listener(take_fd(&here));
 	return launch->broker->listener < 0 ? launch->broker->listener : 0;
 }
 

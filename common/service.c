@@ -72,11 +72,11 @@ static int send_packet(struct service *service, const struct wire_packet *packet
 	return channel_send(&service->channel, packet, -1);
 }
 
-/* Receives a packet of KIND, and no other; BUFFER and FDP as in channel_receive(). */
+/* Receives a packet of KIND, and no other; FDP as in channel_receive(). */
 static int receive_packet(struct service *service, enum wire_kind kind, struct wire_packet *packet,
-			  char *buffer, int *fdp)
+			  int *fdp)
 {
-	int error = channel_receive(&service->channel, packet, buffer, fdp);
+	int error = channel_receive(&service->channel, packet, fdp);
 
 	if (error == -EPROTO || error == -EINVAL)
 		return -EBADMSG;
@@ -90,8 +90,7 @@ static int receive_packet(struct service *service, enum wire_kind kind, struct w
 static int answer_hello(struct service *service)
 {
 	struct wire_packet hello, reply = { .kind = WIRE_HELLO_REPLY, .version = WIRE_VERSION };
-	char buffer[WIRE_PACKET_MAX];
-	int error = receive_packet(service, WIRE_HELLO, &hello, buffer, NULL);
+	int error = receive_packet(service, WIRE_HELLO, &hello, NULL);
 
 	if (error < 0)
 		return error;
@@ -202,10 +201,9 @@ int service_request_block(struct service *service, const char *path, uint32_t fl
 
 int service_receive(struct service *service, const char *path, int *fdp)
 {
-	char buffer[WIRE_PACKET_MAX];
 	_cleanup_close_ int fd = -1;
 	struct wire_packet packet;
-	int error = receive_packet(service, WIRE_FILE, &packet, buffer, &fd);
+	int error = receive_packet(service, WIRE_FILE, &packet, &fd);
 
 	if (error < 0)
 		return error;
@@ -227,11 +225,10 @@ int service_refuse_descriptors(struct service *service)
 static int command(struct service *service, const struct wire_packet *packet)
 {
 	struct wire_packet reply;
-	char buffer[WIRE_PACKET_MAX];
 	int error = send_packet(service, packet);
 
 	if (error >= 0)
-		error = receive_packet(service, WIRE_REPLY, &reply, buffer, NULL);
+		error = receive_packet(service, WIRE_REPLY, &reply, NULL);
 	if (error < 0)
 		return error;
 	if (reply.error > INT32_MAX)
@@ -280,13 +277,13 @@ int service_goodbye(struct service *service, uint32_t exitcode)
 	if (service->channel.fd < 0)
 		return 0;
 	error = send_packet(service, &packet);
-	service->channel.fd = close_fd(service->channel.fd);
+	channel_close(&service->channel);
 	return error;
 }
 
 void service_close(struct service *service)
 {
-	service->channel.fd = close_fd(service->channel.fd);
+	channel_close(&service->channel);
 	service->fusedev = close_fd(service->fusedev);
 }
 

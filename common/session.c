@@ -316,13 +316,12 @@ static int lost(struct session *session, int error)
 /* Receives one command and answers it. Returns GO_ON, GOODBYE, or a negative errno: it is over. */
 static int serve_command(struct session *session)
 {
-	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet packet;
 	const struct command *command;
 	int error = channel_check(&session->channel);
 
 	if (error >= 0)
-		error = channel_receive(&session->channel, &packet, buffer, NULL);
+		error = channel_receive(&session->channel, &packet, NULL);
 	if (error < 0 && error != -EPROTO && error != -EINVAL)
 		return lost(session, error);
 	if (error == 0 && packet.kind == WIRE_GOODBYE) {
@@ -355,9 +354,8 @@ static int send_hello(struct session *session)
 
 static int receive_version(struct session *session)
 {
-	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet reply;
-	int error = channel_receive(&session->channel, &reply, buffer, NULL);
+	int error = channel_receive(&session->channel, &reply, NULL);
 
 	if (error < 0 && error != -EPROTO && error != -EINVAL)
 		return lost(session, error);

@@ -26,11 +26,20 @@ static struct ends connected(void)
 
 static void disconnect(struct ends *ends)
 {
-	close_fd(ends->channel.fd);
+	channel_close(&ends->channel);
 	close_fd(ends->other);
 }
 
 #define _cleanup_ends_ __attribute__((cleanup(disconnect)))
+
+/* For a second view of a socket that its ends close. */
+static void give_room_back(struct channel *channel)
+{
+	channel->fd = -1;
+	channel_close(channel);
+}
+
+#define _cleanup_room_ __attribute__((cleanup(give_room_back)))
 
 /* The number of descriptors that the process has open. */
 static int open_descriptors(void)
@@ -63,32 +72,34 @@ static const struct wire_packet unmount = { .kind = WIRE_UNMOUNT };
 static void packets_arrive_as_they_were_sent(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
-	struct channel back = { .fd = ends.other, .deadline = deadline_in(1), .interrupt = -1 };
+	_cleanup_room_ struct channel back = { .fd = ends.other,
+					       .deadline = deadline_in(1),
+					       .interrupt = -1 };
 	const struct wire_packet name = { .kind = WIRE_NAME, .text = "a b" };
-	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet packet;
 
 	(void)state;
 	assert_int_equal(channel_send(&back, &name, -1), 0);
 	assert_int_equal(channel_send(&back, &unmount, -1), 0);
-	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), 0);
+	assert_int_equal(channel_receive(&ends.channel, &packet, NULL), 0);
 	assert_int_equal(packet.kind, WIRE_NAME);
 	assert_string_equal(packet.text, "a b");
-	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), 0);
+	assert_int_equal(channel_receive(&ends.channel, &packet, NULL), 0);
 	assert_int_equal(packet.kind, WIRE_UNMOUNT);
 }
 
 static void a_descriptor_arrives_close_on_exec(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
-	struct channel back = { .fd = ends.other, .deadline = deadline_in(1), .interrupt = -1 };
+	_cleanup_room_ struct channel back = { .fd = ends.other,
+					       .deadline = deadline_in(1),
+					       .interrupt = -1 };
 	_cleanup_close_ int fd = -1;
-	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet packet;
 
 	(void)state;
 	assert_int_equal(channel_send(&back, &unmount, STDERR_FILENO), 0);
-	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, &fd), 0);
+	assert_int_equal(channel_receive(&ends.channel, &packet, &fd), 0);
 	assert_true(fd > STDERR_FILENO);
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
 }
@@ -97,13 +108,12 @@ static void more_than_one_descriptor_is_refused_and_all_are_closed(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	int before = open_descriptors(), fd;
-	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet packet;
 
 	(void)state;
 	for (size_t count = 2; count < 9; count++) {
 		send_descriptors(ends.other, "UMNT", count);
-		assert_int_equal(channel_receive(&ends.channel, &packet, buffer, &fd), -EBADMSG);
+		assert_int_equal(channel_receive(&ends.channel, &packet, &fd), -EBADMSG);
 		assert_int_equal(fd, -1);
 		assert_int_equal(open_descriptors(), before);
 	}
@@ -113,12 +123,11 @@ static void a_descriptor_that_nobody_wants_is_never_seen(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	int before = open_descriptors();
-	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet packet;
 
 	(void)state;
 	send_descriptors(ends.other, "UMNT", 1);
-	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), 0);
+	assert_int_equal(channel_receive(&ends.channel, &packet, NULL), 0);
 	assert_int_equal(open_descriptors(), before);
 }
 
@@ -126,12 +135,11 @@ static void a_descriptor_with_a_malformed_packet_is_closed(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	int before = open_descriptors(), fd;
-	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet packet;
 
 	(void)state;
 	send_descriptors(ends.other, "EVIL", 1);
-	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, &fd), -EPROTO);
+	assert_int_equal(channel_receive(&ends.channel, &packet, &fd), -EPROTO);
 	assert_int_equal(fd, -1);
 	assert_int_equal(open_descriptors(), before);
 }
@@ -140,14 +148,13 @@ static void a_packet_that_is_too_large_is_malformed(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	_cleanup_free_ char *large = calloc(1, WIRE_PACKET_MAX + 1);
-	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet packet;
 
 	(void)state;
 	memset(large, 'x', WIRE_PACKET_MAX);
 	memcpy(large, "NAME", 4);
 	assert_int_equal(send(ends.other, large, WIRE_PACKET_MAX + 1, 0), WIRE_PACKET_MAX + 1);
-	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), -EINVAL);
+	assert_int_equal(channel_receive(&ends.channel, &packet, NULL), -EINVAL);
 	assert_int_equal(packet.kind, WIRE_NAME);
 	assert_null(packet.text);
 }
@@ -155,13 +162,12 @@ static void a_packet_that_is_too_large_is_malformed(void **state)
 static void every_wait_has_an_end(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
-	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet packet;
 	int error = 0;
 
 	(void)state;
 	ends.channel.deadline = deadline_in(0);
-	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), -ETIMEDOUT);
+	assert_int_equal(channel_receive(&ends.channel, &packet, NULL), -ETIMEDOUT);
 	/* Nobody reads at the other end. */
 	for (int i = 0; i < 10000 && error == 0; i++)
 		error = channel_send(&ends.channel, &unmount, -1);
@@ -171,12 +177,11 @@ static void every_wait_has_an_end(void **state)
 static void a_hang_up_is_told(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
-	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet packet;
 
 	(void)state;
 	ends.other = close_fd(ends.other);
-	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), -ECONNRESET);
+	assert_int_equal(channel_receive(&ends.channel, &packet, NULL), -ECONNRESET);
 	assert_int_equal(channel_send(&ends.channel, &unmount, -1), -EPIPE);
 }
 
@@ -184,14 +189,13 @@ static void a_signal_ends_a_wait(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	_cleanup_ends_ struct ends signal = connected();
-	char buffer[WIRE_PACKET_MAX];
 	struct wire_packet packet;
 
 	(void)state;
 	/* Any descriptor will do where a signalfd is wanted. */
 	ends.channel.interrupt = signal.channel.fd;
 	assert_int_equal(send(signal.other, "x", 1, 0), 1);
-	assert_int_equal(channel_receive(&ends.channel, &packet, buffer, NULL), -EINTR);
+	assert_int_equal(channel_receive(&ends.channel, &packet, NULL), -EINTR);
 }
 
 int main(void)
