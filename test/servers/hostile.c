@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * hostile SOURCE MOUNTPOINT [-o victim=PID,neighbour=PID]   tries all, prints names and outcomes
- * hostile SOURCE MOUNTPOINT -o habit=NAME                   what is not refused, but has limits
+ * hostile SOURCE MOUNTPOINT -o habit=NAME[,delay]           what is not refused, but has limits
  * hostile --list                                            prints the names
  * hostile --who-am-i                                        exit 0 for root: a set-user-ID file
  *
@@ -19,6 +19,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* In which a test can put it somewhere, in seconds. */
+#define DELAY 2
 
 /* Longer than any attempt takes that is not stuck, in seconds. */
 #define PATIENCE 5
@@ -112,6 +115,8 @@ int main(int argc, char **argv)
 	target.source_fd = open(target.source, O_RDONLY);
 	target.victim = option_pid(options, "victim=");
 	target.neighbour = option_pid(options, "neighbour=");
+	if (option(options, "delay"))
+		sleep(DELAY);
 	if (option(options, "habit="))
 		return have_habit(option(options, "habit="));
 	for_each(try_it);

@@ -63,7 +63,7 @@ static int mount_twice(const long *words)
 }
 
 const struct attempt on_fuse[] = {
-	{ "mount FUSE on /mnt", mount_fuse, { P("/mnt"), P("fuse"), 0 } },
+	{ "mount FUSE on /run", mount_fuse, { P("/run"), P("fuse"), 0 } },
 	{ "mount FUSE on /usr", mount_fuse, { P("/usr"), P("fuse"), 0 } },
 	{ "mount another type on the mountpoint", mount_elsewise, { P("tmpfs"), 0 } },
 	{ "remount the mountpoint", mount_elsewise, { P("fuse"), MS_REMOUNT | MS_BIND } },

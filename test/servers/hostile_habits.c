@@ -18,10 +18,10 @@
 #define MOST_PROCESSES 1000
 
 #define QUESTIONS  10000
-#define COMET_LIFE 15 /* seconds; should a test fail, they end */
+#define COMET_LIFE 60 /* seconds; should a test fail, they end */
 
-/* Longer than any test, and an end nevertheless. */
-#define LONG 120
+/* Longer than anybody is patient, and an end nevertheless. */
+#define LONG 1000
 
 static int wait_long(void)
 {

@@ -187,7 +187,6 @@ const struct attempt on_processes[] = {
 	{ "see another user's process", see, { VICTIM } },
 	{ "see another mount's server", see, { NEIGHBOUR } },
 	{ "signal init", signal_it, { INIT } },
-	{ "signal everybody", by_call, { SYS_kill, -1, 0 } },
 	{ "signal another user's process", signal_it, { VICTIM } },
 	{ "signal another mount's server", signal_it, { NEIGHBOUR } },
 	{ "signal another mount's server by a pidfd", signal_by_descriptor, { NEIGHBOUR } },

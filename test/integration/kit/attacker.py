@@ -54,7 +54,7 @@ def find_in(directory):
 def try_the_disk():
     for directory in ("/tmp", "/var/tmp", "/dev/shm", "/run", "/var", "/usr", "/etc", "/"):
         attempt(f"write in {directory}", write_in, directory)
-    for path in ("/etc/secret", "/etc/passwd"):
+    for path in ("/etc/secret", "/etc/group"):
         attempt(f"read {path}", os.open, path, os.O_RDONLY)
     for directory in ("/sys", "/var", "/run/filesystems", "/run/systemd/journal", "/dev/pts", "/boot/..", "/media/.."):
         attempt(f"look into {directory}", find_in, directory)

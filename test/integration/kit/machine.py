@@ -158,9 +158,13 @@ class Machine:
         return ["nsenter", "--target", str(self.leader), "--all", "--", *map(str, cmd)]
 
     def run(self, *cmd, check=True, input=None, env=None, timeout=120):
-        done = subprocess.run(
-            self.command(*cmd), input=input or "", text=True, capture_output=True, timeout=timeout,
-            env={"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **(env or {})})
+        try:
+            done = subprocess.run(
+                self.command(*cmd), input=input or "", text=True, capture_output=True, timeout=timeout,
+                env={"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **(env or {})})
+        except subprocess.TimeoutExpired:
+            self.halt()  # nothing else ends who waits for a filesystem whose server hangs
+            raise
         if check and done.returncode:
             raise Failed(done.returncode, cmd, done.stdout, done.stderr)
         return done

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""doc/services.md, as an administrator follows it: a service of one's own, its further files, and the network."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from kit import images, servers
+from kit.machine import REPO, Machine
+from kit.programs import BUILD, wait_for
+from kit.services import UNITS, add_service, blocks
+
+ADDRESS = "192.0.2.1"  # the machine's, and not what it calls localhost
+NETWORK = {"a socket of AF_INET", "a socket of AF_INET6"}
+
+# A real server that learns from a further file where in its source the filesystem begins.
+AT_AN_OFFSET = """/bin/sh -c 'exec squashfuse -f -o offset=$(cat {})  "$1" "$2"' sh {{source}} {{mountpoint}}"""
+
+# A web server as most are: one that gives a part of a file to who asks for a part.
+WEB = """
+import http.server, os, re, sys
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        path = self.translate_path(self.path)
+        part = re.fullmatch(r"bytes=(\\d+)-(\\d+)", self.headers.get("Range", ""))
+        if not part or not os.path.isfile(path):
+            return super().do_GET()
+        with open(path, "rb") as file:
+            whole = file.read()
+        first, last = int(part[1]), min(int(part[2]), len(whole) - 1)
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {first}-{last}/{len(whole)}")
+        self.send_header("Content-Length", str(last + 1 - first))
+        self.end_headers()
+        self.wfile.write(whole[first:last + 1])
+
+    def end_headers(self):
+        self.send_header("Accept-Ranges", "bytes")
+        super().end_headers()
+
+os.chdir("/web")
+http.server.ThreadingHTTPServer((sys.argv[1], 8000), Handler).serve_forever()
+"""
+
+
+class FirewallMachine(Machine):
+    """One whose systemd may load the programs that IPAddressDeny= consists of."""
+
+    def nspawn_options(self):
+        return [*super().nspawn_options(), "--system-call-filter=bpf"]
+
+
+@pytest.fixture(scope="module")
+def machine():
+    if not shutil.which("systemd-nspawn"):
+        pytest.skip("there is no systemd-nspawn")
+    with FirewallMachine(layers=(REPO, BUILD)) as machine:
+        machine.run("meson", "install", "--no-rebuild", "-C", BUILD)
+        for path, text in blocks().items():
+            machine.run("mkdir", "-p", path.rpartition("/")[0])
+            machine.path(path).write_text(text)
+        images.make_tree(machine)
+        machine.run("ip", "address", "add", f"{ADDRESS}/32", "dev", "lo")
+        machine.run("systemctl", "daemon-reload")
+        yield machine
+
+
+def same_as_the_tree(machine):
+    machine.run("diff", "--recursive", "--no-dereference", "--exclude=pipe", f"{images.PLACE}/tree", servers.MOUNTPOINT)
+
+
+def refused(machine, source, subtype, *options):
+    failed = machine.run("fuservicemount3", source, servers.MOUNTPOINT, "-t", subtype, *options, check=False)
+    wait_for(lambda: not servers.instances(machine), 30, "the service's end")
+    return failed.returncode == 1 and not servers.is_mounted(machine)
+
+
+def test_five_lines_make_a_service(machine):
+    assert sum(len([line for line in text.splitlines() if not line.startswith("[")])
+               for path, text in blocks().items() if "/fsvc-mine" in path) <= 5
+    machine.run("systemctl", "start", "fsvc-mine.socket")
+    with servers.contained(machine, "mine", images.make_image(machine, "squashfs")):
+        same_as_the_tree(machine)
+
+
+# further files
+
+
+@pytest.fixture
+def shifted(machine):
+    """A squashfs image that begins somewhere within a file."""
+    image = images.make_image(machine, "squashfs")
+    machine.run("sh", "-ec", f"cd {images.PLACE} && head -c 8192 /dev/zero >shifted && cat {image} >>shifted &&"
+                " echo 8192 >offset && chmod 600 shifted offset")
+    return f"{images.PLACE}/shifted"
+
+
+def test_the_administrator_names_a_further_file(machine, shifted):
+    place = f"{images.PLACE}/offset"
+    add_service(machine, "policy", f"/usr/bin/fsvc-open --read-only --options=none -- {AT_AN_OFFSET.format(place)}")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "fsvc-policy.socket")
+    assert refused(machine, shifted, "policy")
+    policy = machine.path("/etc/fsvc/policy.conf")
+    policy.write_text(f"read {place}\n")
+    with servers.contained(machine, "policy", shifted):
+        same_as_the_tree(machine)
+
+
+def test_the_person_names_a_further_file(machine, shifted):
+    place = f"{images.PLACE}/offset"
+    add_service(machine, "option", f"/usr/bin/fsvc-open --read-only --options=none -- {AT_AN_OFFSET.format(place)}")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "fsvc-option.socket")
+    assert refused(machine, shifted, "option", "-o", "offset=/etc/hostname")
+    with servers.contained(machine, "option", shifted, "-o", f"offset={place}"):
+        same_as_the_tree(machine)
+
+
+# the network
+
+
+@pytest.fixture
+def start(machine):
+    """Starts a program in the machine, which ends with the test."""
+    units = []
+
+    def start(*command):
+        units.append(f"other-end-{len(units)}.service")
+        machine.run("systemd-run", "--quiet", "--collect", "--unit", units[-1], *command)
+
+    yield start
+    for unit in units:
+        machine.run("systemctl", "stop", unit)
+
+
+def serves(machine, address, port):
+    connect = f"import socket; socket.create_connection(('{address}', {port}))"
+    wait_for(lambda: machine.run("/usr/bin/python3", "-c", connect, check=False).returncode == 0, 10, "the other end")
+
+
+def test_httpdirfs_shows_a_web_server(machine, start):
+    machine.run("sh", "-ec", f"mkdir -p /web && cp -r {images.PLACE}/tree/many {images.PLACE}/tree/text /web")
+    machine.path("/web.py").write_text(WEB)
+    start("/usr/bin/python3", "/web.py", ADDRESS)
+    serves(machine, ADDRESS, 8000)
+    machine.run("systemctl", "start", "fsvc-net-httpdirfs.socket")
+    with servers.contained(machine, "httpdirfs", f"http://{ADDRESS}:8000/"):
+        machine.run("diff", "--recursive", "/web", servers.MOUNTPOINT)
+
+
+def test_a_service_with_a_network_is_kept_from_what_listens_for_this_machine_alone(machine):
+    """That systemd is told so: it enforces it where control groups are of version 2, which not every machine has."""
+    denied = machine.run("systemctl", "show", "--value", "-p", "IPAddressDeny", "fsvc-net-httpdirfs@1-1-0.service").stdout
+    assert "127.0.0.0/8" in denied and "169.254.0.0/16" in denied
+
+
+def test_sshfs_reads_and_writes(machine, start):
+    """Without ssh, which would only pass on what the two say."""
+    add_service(machine, "net-sshfs", "/usr/bin/fsvc-open --instance=%i --remote -- sshfs -f")
+    unit = machine.path(f"{UNITS}/fsvc-net-sshfs.socket")
+    unit.write_text(unit.read_text().replace("/net-sshfs", "/sshfs"))
+    machine.run("systemctl", "daemon-reload")
+    start("systemd-socket-activate", "--accept", "--inetd", f"--listen={ADDRESS}:2222", "/usr/lib/openssh/sftp-server")
+    machine.run("sh", "-ec", f"mkdir -p /far && cp -r {images.PLACE}/tree/many {images.PLACE}/tree/text /far")
+    machine.run("systemctl", "start", "fsvc-net-sshfs.socket")
+    with servers.contained(machine, "sshfs", f"{ADDRESS}:/far", "-o", "directport=2222"):
+        machine.run("diff", "--recursive", "/far", servers.MOUNTPOINT)
+        machine.run("sh", "-ec", f"echo written >{servers.MOUNTPOINT}/new")
+    assert machine.run("cat", "/far/new").stdout == "written\n"
+
+
+def test_with_a_network_everything_else_stays_closed(machine):
+    machine.path("/usr/local/lib/attacker.py").write_text((REPO / "test/integration/kit/attacker.py").read_text())
+    add_service(machine, "net-attacker", "/usr/bin/python3 -I /usr/local/lib/attacker.py")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "fsvc-net-attacker.socket")
+    inside = json.loads(machine.run("/usr/bin/python3", "-c", """if True:
+        import socket
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection.connect("/run/filesystems/net-attacker")
+        print(connection.recv(65536).decode())""").stdout)
+    assert {attempt for attempt, outcome in inside.items() if outcome == "done"} <= NETWORK
+    report = machine.run("systemd-analyze", "security", "--no-pager", "fsvc-net-attacker@.service").stdout
+    assert float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", report)[1]) <= 1.5
