@@ -442,7 +442,9 @@ static const struct call {
 	{ SYS_newfstatat,  0, 1, 2, answer_stat },
 	{ SYS_statx,       0, 1, 4, answer_statx },
 	{ SYS_faccessat,   0, 1, 2, answer_access },
+#ifdef SYS_faccessat2 /* Linux 5.8 */
 	{ SYS_faccessat2,  0, 1, 2, answer_access },
+#endif
 	{ SYS_readlinkat,  0, 1, 2, answer_readlink },
 	{ SYS_mount,      -1, 1, 3, answer_mount },
 	{ SYS_umount2,    -1, 0, 1, answer_unmount },

@@ -267,10 +267,10 @@ def test_a_thousand_mounts_live_at_once(machine):
     each = "seq 1000 | xargs -P 4 -I@ "
     started = time.monotonic()
     machine.run("sh", "-c", each + "sh -c 'mkdir -p /images/many/@ &&"
-                " fuservicemount3 /images/small.img /images/many/@ -t squashfs'", timeout=400)
+                " fuservicemount3 /images/small.img /images/many/@ -t squashfs'", timeout=900)
     mounted = time.monotonic()
     assert machine.run("sh", "-c", each + "cat /images/many/@/small").stdout == "small\n" * 1000
     assert len(instances(machine)) == 1000
-    machine.run("sh", "-c", each + "umount /images/many/@", timeout=400)
-    wait_for(lambda: not instances(machine), 60, "the end of all services")
+    machine.run("sh", "-c", each + "umount /images/many/@", timeout=900)
+    wait_for(lambda: not instances(machine), 120, "the end of all services")
     print(f"a thousand mounts: {mounted - started:.0f} s, unmounted after {time.monotonic() - mounted:.0f} s")

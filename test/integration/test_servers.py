@@ -47,7 +47,16 @@ def result(server, results):
     return results.setdefault(server.type, {"limits": server.limits})
 
 
-@pytest.fixture(params=servers.SERVERS, ids=lambda server: server.type)
+# Debian 12 has no erofsfuse; the table says so.
+TRIED = [server for server in servers.SERVERS if server.type != "erofs" or shutil.which("erofsfuse")]
+
+
+def those(condition):
+    """The servers for which the test means something."""
+    return pytest.mark.parametrize("server", filter(condition, TRIED), ids=lambda server: server.type, indirect=True)
+
+
+@pytest.fixture(params=TRIED, ids=lambda server: server.type)
 def server(request, machine):
     server = request.param
     program = servers.command(machine, server)[1][0]
@@ -101,18 +110,16 @@ def fill(machine, server, image):
                     "sh", servers.MOUNTPOINT)
 
 
+@those(lambda server: not server.files)
 def test_a_block_device_shows_what_it_shows_by_hand(machine, server, image, result):
-    if server.files:
-        pytest.skip("it takes no block devices")
     with servers.loop_device(machine, image) as device:
         compare(machine, server, device)
     result["block device"] = True
 
 
+@those(lambda server: server.writes)
 @pytest.mark.parametrize("on", ["file", "device"])
 def test_what_is_written_is_there_by_hand(machine, server, image, result, on):
-    if not server.writes:
-        pytest.skip("it only reads")
     fill(machine, server, image)
     with servers.loop_device(machine, image) as device:
         source = device if on == "device" else image

@@ -40,6 +40,9 @@ def converted(kind):
     return f"qemu-img convert -O {kind} $disk $image"
 
 
+# A block device would lack what fills no sector.
+PADDED = " && truncate --size=%512 $image"
+
 # What makes $image of $tree, or of $disk, which is an ext4 filesystem with the tree in it.
 RECIPES = {
     "ext2": ext(2),
@@ -53,8 +56,8 @@ RECIPES = {
     "iso9660": "genisoimage -quiet -R -J -o $image $tree",
     "apfs": sized(600, "mkapfs $image"),
     "zip": "cd $tree && zip -qry $image . --exclude pipe",
-    "archive": "tar --create --gzip --file=$image --directory=$tree --exclude='a name*' --exclude=hard .",
-    "wim": "wimcapture $tree $image --unix-data",
+    "archive": "tar --create --gzip --file=$image --directory=$tree --exclude=hard ." + PADDED,
+    "wim": "wimcapture $tree $image --unix-data" + PADDED,
     "olecf": "cd $tree && gsf createole $image text deep/noise deep/er/numbers",
     "ewf": "ewfacquirestream -q -t ${image%.E01} -c fast -C 1 -D d -e e -E 1 -m removable -M logical -N n <$disk",
     "aff": "cp $disk ${image%.aff}.raw && affconvert -q ${image%.aff}.raw && rm ${image%.aff}.raw",

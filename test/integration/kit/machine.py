@@ -203,9 +203,15 @@ class Machine:
         except subprocess.TimeoutExpired:
             pass
         finally:
-            self.nspawn.kill()  # does nothing to one that has ended
-            self.nspawn.wait()
-            self.nspawn = None
+            self.kill()
+
+    def kill(self):
+        """The machine's first process outlives nspawn, and takes with it all the others."""
+        if self.nspawn.poll() is None and self.leader:
+            os.kill(self.leader, signal.SIGKILL)
+        self.nspawn.kill()  # does nothing to one that has ended
+        self.nspawn.wait()
+        self.nspawn = None
 
     def remove_cgroups(self):
         """Killed processes are gone a little later."""
