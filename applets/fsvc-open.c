@@ -72,7 +72,8 @@ static const char *value_of(const char *word, const char *name)
 	return strncmp(word, name, strlen(name)) == 0 ? word + strlen(name) : NULL;
 }
 
-/* systemd calls an instance "NUMBER-PID-UID" after its connection, since 257 with more between. */
+/* systemd calls an instance "NUMBER-PID-UID" after its connection, later than 257 with more
+ * between. */
 static const char *uid_of_instance(const char *instance)
 {
 	const char *dash = strrchr(instance, '-');

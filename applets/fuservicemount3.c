@@ -164,7 +164,7 @@ static int connect_service(const struct mountline *line, struct channel *channel
 
 /*
  * Says how it went, in one line. systemd names an instance after the connection: its number, our
- * pid (from 257 on followed by more), our uid.
+ * pid (in later versions than 257 with more beside it), our uid.
  */
 static int report(const struct session *session, int error)
 {
