@@ -152,6 +152,18 @@ int options_next(const char **cursor, char **optionp)
 	return 1;
 }
 
+bool options_have(const char *list, const char *wanted)
+{
+	for (const char *cursor = list ? list : "";;) {
+		_cleanup_free_ char *option = NULL;
+
+		if (options_next(&cursor, &option) <= 0)
+			return false;
+		if (strcmp(option, wanted) == 0)
+			return true;
+	}
+}
+
 static int add(char **listp, const char *option, const char *escaped)
 {
 	size_t used = *listp ? strlen(*listp) : 0;

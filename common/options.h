@@ -42,6 +42,9 @@ const char *option_value(const char *option);
  */
 int options_next(const char **cursor, char **optionp);
 
+/* Whether LIST, which may be NULL, has the option WANTED, to the letter. */
+bool options_have(const char *list, const char *wanted);
+
 /*
  * Adds OPTION to the comma-separated list *LISTP, NULL being the empty one, with a backslash before
  * each comma and backslash of it. The caller frees the list with free(3). Returns 0 or -ENOMEM.

@@ -193,26 +193,13 @@ static bool is_number(const char *text)
 	return digits > 0 && digits < 11 && text[digits] == '\0';
 }
 
-/* Whether the command line has this very option, to the letter. */
-static bool is_option(const struct mountline *line, const char *wanted)
-{
-	for (const char *cursor = line->list ? line->list : "";;) {
-		_cleanup_free_ char *option = NULL;
-
-		if (options_next(&cursor, &option) <= 0)
-			return false;
-		if (strcmp(option, wanted) == 0)
-			return true;
-	}
-}
-
 static int check_kernel_option(const struct policy *policy, const char *option, bool fuseblk,
 			       const char **why)
 {
 	const struct option_rule *rule = option_find(option);
 	const char *value = option_value(option);
 
-	if (rule->class == OPTION_LABEL && policy->root && is_option(policy->line, option))
+	if (rule->class == OPTION_LABEL && policy->root && options_have(policy->line->list, option))
 		return 0;
 	if (rule->class == OPTION_LABEL || rule->class == OPTION_PRIVATE)
 		return refuse(why, "which is not a service's to set", -EPERM);
@@ -224,8 +211,9 @@ static int check_kernel_option(const struct policy *policy, const char *option, 
 		return refuse(why, "which only fuseblk knows", -EINVAL);
 	/* A user who may show files to others must also have said so; root's word is the right. */
 	if (strcmp(option, "allow_other") == 0 &&
-	    !(policy_allows_other(policy) && (policy->root || is_option(policy->line, option) ||
-					      is_option(policy->line, "allow_root"))))
+	    !(policy_allows_other(policy) &&
+	      (policy->root || options_have(policy->line->list, option) ||
+	       options_have(policy->line->list, "allow_root"))))
 		return refuse(why, "which the caller does not allow", -EPERM);
 	return 0;
 }
@@ -281,8 +269,8 @@ int policy_table_options(const struct policy *policy, const char *options, char 
 			return refuse(why, "for which there is no memory", more);
 		if (more == 0)
 			break;
-		if (option_find(option)->class == OPTION_TABLE && is_option(policy->line, option) &&
-		    options_add(&kept, option) < 0)
+		if (option_find(option)->class == OPTION_TABLE &&
+		    options_have(policy->line->list, option) && options_add(&kept, option) < 0)
 			return refuse(why, "for which there is no memory", -ENOMEM);
 	}
 	*keptp = take_pointer(kept);

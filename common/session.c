@@ -167,18 +167,6 @@ static int do_options(struct session *session, const struct wire_packet *packet)
 	return error;
 }
 
-static bool says_no_table(const char *options)
-{
-	for (const char *cursor = options;;) {
-		_cleanup_free_ char *option = NULL;
-
-		if (options_next(&cursor, &option) <= 0)
-			return false;
-		if (strcmp(option, "-n") == 0)
-			return true;
-	}
-}
-
 static int do_table(struct session *session, const struct wire_packet *packet)
 {
 	const char *why;
@@ -189,7 +177,7 @@ static int do_table(struct session *session, const struct wire_packet *packet)
 		blame(session, "the service asked for an option among '%.200s', %s: refused",
 		      packet->text, why);
 	/* It takes away an entry of its own mount: that it may. */
-	session->no_table |= error == 0 && says_no_table(packet->text);
+	session->no_table |= error == 0 && options_have(packet->text, "-n");
 	return error;
 }
 
