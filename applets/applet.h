@@ -17,3 +17,4 @@ struct applet {
 
 extern const struct applet applet_fuservicemount3;
 extern const struct applet applet_fsvc_open;
+extern const struct applet applet_fusermount3, applet_fusermount;

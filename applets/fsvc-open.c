@@ -145,7 +145,7 @@ static void compose(const struct arguments *arguments, const struct broker *brok
 		    const char *options, struct words *words)
 {
 	struct words_expansion expansions[] = {
-		{ "{source}", broker->source, false },
+		{ "{source}", broker_source(broker), false },
 		{ "{mountpoint}", broker->mountpoint, false },
 		{ "{uid}", arguments->uid, false },
 		{ NULL, NULL, false },
@@ -155,7 +155,7 @@ static void compose(const struct arguments *arguments, const struct broker *brok
 		words_add_expanded(words, *server, expansions);
 	words_add_all(words, broker->line->others);
 	if (!expansions[0].used && !expansions[1].used) {
-		words_add(words, broker->source);
+		words_add(words, broker_source(broker));
 		words_add(words, broker->mountpoint);
 	}
 	if (options && strcmp(arguments->options, NO_OPTIONS) != 0) {

@@ -20,6 +20,8 @@
 static const struct applet *const applets[] = {
 	&applet_fuservicemount3,
 	&applet_fsvc_open,
+	&applet_fusermount3,
+	&applet_fusermount,
 };
 
 #define APPLET_COUNT (sizeof(applets) / sizeof(applets[0]))

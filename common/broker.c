@@ -22,53 +22,16 @@
 /* Files that are not here, and may be the helper's to open: no server has as many. */
 #define MOST_QUESTIONS 100
 
-/* What of a server's open(2) the helper is told; the rest is about names and creating. */
-#define PASSED_FLAGS                                                                               \
-	((uint32_t)(O_ACCMODE | O_EXCL | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_APPEND |      \
-		    O_NONBLOCK))
-
 /* With which a server may mount: not to remount, bind or move. */
 #define SERVERS_FLAGS                                                                              \
 	(MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME |               \
 	 MS_SYNCHRONOUS | MS_DIRSYNC | MS_NOSYMFOLLOW)
 
+/* What Go's most common library looks for in its own mount before it serves; see answer_open(). */
+#define GO_FUSE_PROBE ".go-fuse-epoll-hack"
+
 /* Longer than what the kernel takes from mount(2) in one page. */
 #define DATA_SIZE 4096
-
-/* Asks the helper to open PATH. Returns the descriptor, or a negative errno. */
-static int ask_helper(struct broker *broker, const char *path, int flags)
-{
-	int fd, error;
-
-	if (!broker->service)
-		return -ENOTCONN;
-	error = service_request(broker->service, path, (uint32_t)flags & PASSED_FLAGS, 0,
-				WIRE_REQUEST_QUIET);
-	if (error >= 0)
-		error = service_receive(broker->service, path, &fd);
-	return error < 0 ? error : fd;
-}
-
-/*
- * Fetches the source, to tell about it, and finds out whether it can be written: a person with a
- * read-only medium wants it mounted read-only.
- */
-static int fetch_source(struct broker *broker)
-{
-	const char *source = broker->line->source;
-
-	if (!broker->read_only) {
-		/* Given back at once: a device that is written is opened once only. */
-		int fd = ask_helper(broker, source, O_RDWR);
-
-		broker->read_only = fd == -EACCES || fd == -EPERM || fd == -EROFS;
-		if (fd < 0 && !broker->read_only)
-			return fd;
-		close_fd(fd);
-	}
-	broker->source_fd = ask_helper(broker, source, O_RDONLY);
-	return broker->source_fd < 0 ? broker->source_fd : 0;
-}
 
 /*
  * Finds an empty directory to be the server's mountpoint. The source needs none: it is not there,
@@ -99,23 +62,9 @@ static int find_place(struct broker *broker)
 	return broker->mountpoint_fd < 0 ? -errno : 0;
 }
 
-/* The source keeps its last name: some servers go by its ending. */
-static int name_source(struct broker *broker)
+const char *broker_source(const struct broker *broker)
 {
-	const char *slash = strrchr(broker->line->source, '/');
-	const char *name = slash ? slash + 1 : broker->line->source;
-	int place = (int)(strrchr(broker->mountpoint, '/') - broker->mountpoint);
-
-	if (*name == '\0' || strcmp(name, MOUNTPOINT) == 0)
-		name = "source";
-	return asprintf(&broker->source, "%.*s/%s", place, broker->mountpoint, name) < 0 ? -ENOMEM
-											 : 0;
-}
-
-/* Whether PATH is the name that stands for the source. */
-static bool is_source(const struct broker *broker, const char *path)
-{
-	return !broker->remote && strcmp(path, broker->source) == 0;
+	return broker->remote ? broker->line->source : broker->sources.list[0].name;
 }
 
 int broker_prepare(struct broker *broker)
@@ -127,51 +76,32 @@ int broker_prepare(struct broker *broker)
 	broker->fusedev = fcntl(broker->service->fusedev, F_DUPFD_CLOEXEC, 0);
 	if (broker->fusedev < 0)
 		return -errno;
-	if (broker->remote) {
-		broker->source = strdup(broker->line->source);
-		return broker->source ? 0 : -ENOMEM;
-	}
-	error = name_source(broker);
-	return error < 0 ? error : fetch_source(broker);
+	if (broker->remote)
+		return 0;
+	return sources_fetch(&broker->sources, broker->service, broker->line, broker->mountpoint,
+			     &broker->read_only);
 }
 
 void broker_free(struct broker *broker)
 {
 	close_fd(broker->listener);
-	close_fd(broker->source_fd);
 	close_fd(broker->mountpoint_fd);
 	close_fd(broker->fusedev);
-	close_fd(broker->written_fd);
 	if (broker->own_place) {
 		rmdir(broker->mountpoint);
 		rmdir(broker->own_place);
 	}
 	free(broker->own_place);
-	free(broker->source);
+	sources_free(&broker->sources);
 	free(broker->mountpoint);
 	*broker = BROKER_NONE;
 }
 
-/* A descriptor for the source as open(2) with FLAGS would give it; the caller owns it. */
-static int open_source(struct broker *broker, int flags)
+static int open_source(struct broker *broker, struct source *source, int flags)
 {
-	bool write = (flags & O_ACCMODE) != O_RDONLY;
-	int fd, kept;
-
-	if (write && broker->read_only)
+	if ((flags & O_ACCMODE) != O_RDONLY && broker->read_only)
 		return -EROFS;
-	if (flags & O_TRUNC)
-		return -EPERM;
-	if (flags & O_DIRECTORY)
-		return -ENOTDIR;
-	fd = ask_helper(broker, broker->line->source, flags);
-	if (fd >= 0 && write && broker->written_fd < 0)
-		broker->written_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (fd >= 0 || (fd != -ENOTCONN && fd != -EBUSY))
-		return fd;
-	/* With the helper gone, or a device that is this mount's already, what there is. */
-	kept = write ? broker->written_fd : broker->source_fd;
-	return kept < 0 ? fd : fcntl(kept, F_DUPFD_CLOEXEC, 0);
+	return source_open(source, broker->service, flags);
 }
 
 /* Where the system keeps its own, and most programs look for much that is not there. */
@@ -197,12 +127,22 @@ static int open_other(struct broker *broker, const char *path, int flags)
 	    lstat(path, &status) == 0 || (errno != ENOENT && errno != EACCES))
 		return -ENOENT;
 	broker->questions++;
-	return ask_helper(broker, path, flags);
+	return sources_ask(broker->service, path, flags, WIRE_REQUEST_QUIET);
+}
+
+/* Whether PATH is NAME in the server's own mount. */
+static bool is_in_mount(const struct broker *broker, const char *path, const char *name)
+{
+	size_t length = strlen(broker->mountpoint);
+
+	return strncmp(path, broker->mountpoint, length) == 0 && path[length] == '/' &&
+	       strcmp(path + length + 1, name) == 0;
 }
 
 static void answer_open(struct broker *broker, const struct notification *notification,
 			const char *path, uint64_t detail)
 {
+	struct source *source = sources_find(&broker->sources, path);
 	_cleanup_close_ int fd = -1;
 	int flags = (int)detail;
 
@@ -210,8 +150,18 @@ static void answer_open(struct broker *broker, const struct notification *notifi
 		notification_answer_descriptor(notification, broker->fusedev, flags);
 		return;
 	}
-	if (is_source(broker, path)) {
-		fd = open_source(broker, flags);
+	/*
+	 * go-fuse opens it and polls it once, that the kernel learns to poll this mount no more: a
+	 * server that waits for its own mount might wait for itself. The mount is not here, so
+	 * whatever can be polled does.
+	 */
+	if (is_in_mount(broker, path, GO_FUSE_PROBE)) {
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		notification_answer_descriptor(notification, fd, flags);
+		return;
+	}
+	if (source) {
+		fd = open_source(broker, source, flags);
 		if (fd < 0) {
 			notification_answer(notification, fd);
 			return;
@@ -228,8 +178,10 @@ static void answer_open(struct broker *broker, const struct notification *notifi
 /* The descriptor of what a name stands for that is not what is here, or -1. */
 static int behind(const struct broker *broker, const char *path)
 {
-	if (is_source(broker, path))
-		return broker->source_fd;
+	const struct source *source = sources_find(&broker->sources, path);
+
+	if (source)
+		return source->fd;
 	if (strcmp(path, broker->mountpoint) == 0)
 		return broker->mountpoint_fd;
 	return strcmp(path, FUSE_DEVICE) == 0 ? broker->fusedev : -1;
@@ -305,7 +257,7 @@ static void answer_access(struct broker *broker, const struct notification *noti
 		notification_answer(notification, 0);
 	else if (mode & X_OK)
 		notification_answer(notification, -EACCES);
-	else if (is_source(broker, path) && (mode & W_OK) && broker->read_only)
+	else if (sources_find(&broker->sources, path) && (mode & W_OK) && broker->read_only)
 		notification_answer(notification, -EROFS);
 	else
 		notification_answer(notification, 0);

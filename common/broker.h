@@ -10,6 +10,7 @@
 #include "mountline.h"
 #include "notification.h"
 #include "service.h"
+#include "sources.h"
 
 #include <stdbool.h>
 
@@ -23,29 +24,28 @@ struct broker {
 	int listener; /* see filter.h */
 
 	/* The broker's own. */
-	char *source, *mountpoint; /* the names that the server is given */
-	char *own_place;           /* a directory made for the mountpoint, or NULL */
-	int mountpoint_fd;         /* the directory of that name */
-	int source_fd, fusedev;    /* the helper's, to tell about, and to open when it has gone */
-	int written_fd;            /* what the server got to write to: nobody gets a device twice */
-	unsigned int questions;    /* how often the helper was asked for files that are not here */
+	struct sources sources; /* the files that the server is given names for */
+	char *mountpoint;       /* the name that the server is given */
+	char *own_place;        /* a directory made for the mountpoint, or NULL */
+	int mountpoint_fd;      /* the directory of that name */
+	int fusedev;            /* the helper's */
+	unsigned int questions; /* how often the helper was asked for files that are not here */
 	bool mounted;
 };
 
 #define BROKER_NONE                                                                                \
-	((struct broker){ .user = -1,                                                              \
-			  .listener = -1,                                                          \
-			  .mountpoint_fd = -1,                                                     \
-			  .source_fd = -1,                                                         \
-			  .fusedev = -1,                                                           \
-			  .written_fd = -1 })
+	((struct broker){ .user = -1, .listener = -1, .mountpoint_fd = -1, .fusedev = -1 })
 
 /*
- * Makes the names, and asks the helper for the source. To be called before the server
- * starts. Returns 0 or a negative errno, the helper's where it refuses the source; broker_free()
- * undoes it.
+ * Makes the names, and asks the helper for the source and the files beside it. To be called before
+ * the server starts. Returns 0 or a negative errno, the helper's where it refuses the source;
+ * broker_free() undoes it.
  */
 int broker_prepare(struct broker *broker);
+
+/* The name by which the server is to open the source: what the command line says where it is
+ * remote. */
+const char *broker_source(const struct broker *broker);
 
 /*
  * Answers what waits at BROKER->listener. Returns 0, or a negative errno where nobody is left who

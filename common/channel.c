@@ -227,6 +227,21 @@ int channel_send(struct channel *channel, const struct wire_packet *packet, int 
 	return 0;
 }
 
+int channel_hand_over(int socket, int fd)
+{
+	char byte = 0;
+	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
+	union control control = { 0 };
+	ssize_t sent;
+
+	attach_descriptor(&message, &control, fd);
+	do
+		sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : 0;
+}
+
 /* The one descriptor of MESSAGE, or -1; whatever else came is closed, and -EBADMSG says so. */
 static int receive_descriptor(struct msghdr *message, int *fdp)
 {

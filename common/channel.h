@@ -61,6 +61,12 @@ int channel_refuse_descriptors(int fd);
 int channel_send(struct channel *channel, const struct wire_packet *packet, int fd);
 
 /*
+ * Sends a copy of FD with one byte, as fusermount(1) does, over SOCKET, which may be of any type.
+ * Returns 0 or what sendmsg(2) says.
+ */
+int channel_hand_over(int socket, int fd);
+
+/*
  * Receives a packet. PACKET->text is good until the next one is received.
  * FDP: where the descriptor that came with it goes, close-on-exec, -1 for none; the caller owns it.
  * NULL: none is wanted, and one that comes is never seen by this process.

@@ -3,6 +3,7 @@
 
 #include "channel.h"
 #include "cleanup.h"
+#include "config.h"
 #include "confine.h"
 #include "diag.h"
 #include "filter.h"
@@ -72,6 +73,17 @@ static int receive_listener(int connection)
 	return packet.error ? -(int)packet.error : listener;
 }
 
+/* A server that has fusermount mount for it gets the one that is of use here. */
+static void put_stand_ins_first(void)
+{
+	const char *before = getenv("PATH");
+	_cleanup_free_ char *path = NULL;
+
+	if (asprintf(&path, STANDIN_DIR ":%s", before ? before : "/usr/bin:/bin") < 0 ||
+	    setenv("PATH", path, 1) < 0)
+		diag_warning("fusermount will not be found: %s", strerror(errno));
+}
+
 static void __attribute__((noreturn))
 run(const struct launch *launch, char *const *argv, const sigset_t *mask, int connection)
 {
@@ -79,6 +91,7 @@ run(const struct launch *launch, char *const *argv, const sigset_t *mask, int co
 	/* Before the filter, under which opening waits for somebody who answers. */
 	if (launch->confined)
 		confine();
+	put_stand_ins_first();
 	submit_to_broker(launch->broker, connection);
 	execvp(argv[0], argv);
 	if (errno == ENOENT && launch->package)

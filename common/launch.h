@@ -25,11 +25,10 @@ struct launch {
 };
 
 /*
- * Starts ARGV[0] (found by PATH) under the broker's filter, with no descriptor but 0, 1 and 2. From
- * here on this process gets the orphans among the server's children, and takes signals by
- * LAUNCH->signals alone.
- * Returns 0 or a negative errno, -ENOSYS where there can be no filter; a program that cannot be run
- * says so itself and ends with 127.
+ * Starts ARGV[0] (found by PATH, in which fsvc's stand-ins come first) under the broker's filter,
+ * with no descriptor but 0, 1 and 2. From here on this process gets the orphans among the server's
+ * children, and takes signals by LAUNCH->signals alone. Returns 0 or a negative errno, -ENOSYS
+ * where there can be no filter; a program that cannot be run says so itself and ends with 127.
  */
 int launch_start(struct launch *launch, char *const *argv);
 

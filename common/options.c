@@ -152,6 +152,21 @@ int options_next(const char **cursor, char **optionp)
 	return 1;
 }
 
+int options_next_value(const char **cursor, const char *name, char **valuep)
+{
+	for (;;) {
+		_cleanup_free_ char *option = NULL;
+		int more = options_next(cursor, &option);
+
+		if (more <= 0)
+			return more;
+		if (strncmp(option, name, strlen(name)) != 0)
+			continue;
+		*valuep = strdup(option + strlen(name));
+		return *valuep ? 1 : -ENOMEM;
+	}
+}
+
 bool options_have(const char *list, const char *wanted)
 {
 	for (const char *cursor = list ? list : "";;) {

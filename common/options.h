@@ -21,6 +21,10 @@ enum option_class {
 	OPTION_LIBFUSE, /* libfuse's own, with a meaning that is no file's name */
 };
 
+/* Names a file that the service may open, beside the source: x-fsvc.file=PATH, any number of them.
+ */
+#define OPTION_FILE "x-fsvc.file="
+
 struct option_rule {
 	const char *name; /* ends in '=' where a value follows, in '*' where anything may */
 	enum option_class class;
@@ -41,6 +45,11 @@ const char *option_value(const char *option);
  * Returns 1, 0 at the end of the list, or -ENOMEM. Empty options are passed over.
  */
 int options_next(const char **cursor, char **optionp);
+
+/*
+ * The same for those options alone whose NAME, which ends in '=', it is: *VALUEP is what follows.
+ */
+int options_next_value(const char **cursor, const char *name, char **valuep);
 
 /* Whether LIST, which may be NULL, has the option WANTED, to the letter. */
 bool options_have(const char *list, const char *wanted);

@@ -151,6 +151,19 @@ static bool is_option_value(const struct mountline *line, const char *path)
 	return false;
 }
 
+/* Whether the command line names the file for no other end. */
+static bool is_extra_file(const struct mountline *line, const char *path)
+{
+	for (const char *cursor = line->options.table ? line->options.table : "";;) {
+		_cleanup_free_ char *file = NULL;
+
+		if (options_next_value(&cursor, OPTION_FILE, &file) <= 0)
+			return false;
+		if (strcmp(file, path) == 0)
+			return true;
+	}
+}
+
 /* Spelled exactly as the caller spelled it: other spellings can come to mean other files. */
 static bool is_named(const struct policy *policy, const char *path, bool write)
 {
@@ -158,7 +171,8 @@ static bool is_named(const struct policy *policy, const char *path, bool write)
 		if (strcmp(policy->grants[i].path, path) == 0 &&
 		    (policy->grants[i].write || !write))
 			return true;
-	return strcmp(policy->line->source, path) == 0 || is_option_value(policy->line, path);
+	return strcmp(policy->line->source, path) == 0 || is_option_value(policy->line, path) ||
+	       is_extra_file(policy->line, path);
 }
 
 int policy_open(const struct policy *policy, const char *path, uint32_t flags, const char **why)

@@ -52,6 +52,31 @@ def test_the_source_keeps_its_last_name(told, source):
     assert told("    tell(os.path.basename(SOURCE))")[0] == source.name
 
 
+@pytest.fixture
+def segment(source):
+    """Another file of the person's."""
+    path = source.with_name("second segment")
+    path.write_bytes(bytes(range(200, 216)))
+    path.chmod(0o600)
+    return path
+
+
+def test_a_file_that_the_command_line_names_is_next_to_the_source(told, segment):
+    content, asked = told(f"""
+        path = os.path.join(os.path.dirname(SOURCE), {segment.name!r})
+        tell([os.read(os.open(path, os.O_RDONLY), 99).hex(), os.stat(path).st_size])
+    """, granted=[segment], options=["-o", f"x-fsvc.file={segment}"])
+    assert content == [bytes(range(200, 216)).hex(), 16]
+    assert str(segment) in paths(asked)
+
+
+def test_no_other_file_is_next_to_the_source(told, segment):
+    told_error, asked = told(f"""
+        tell(attempt(os.open, os.path.join(os.path.dirname(SOURCE), {segment.name!r}), os.O_RDONLY))
+    """, granted=[segment])
+    assert told_error == "ENOENT" and str(segment) not in paths(asked)
+
+
 def test_each_open_has_an_offset_of_its_own(told):
     assert told("""
         first, second = os.open(SOURCE, os.O_RDONLY), os.open(SOURCE, os.O_RDONLY)

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import stat
+import subprocess
 
 import pytest
 
@@ -52,6 +53,16 @@ def device_for_everybody(path):
 
 def test_a_user_is_introduced_without_any_right(attempt, as_user):
     assert attempt(**as_user).service.hello == protocol.Hello(1, 1, flags=0)
+
+
+@pytest.mark.parametrize("words", [[], ["-u"], ["-u", "-z"]], ids=" ".join)
+def test_what_servers_call_to_mount_has_the_callers_rights_alone(as_user, work, mountpoint, words):
+    stand_in = work / "programs" / "fusermount3"
+    stand_in.symlink_to("fuservicemount3")
+    done = subprocess.run([*AS_NOBODY, stand_in, *words, mountpoint], env={"_FUSE_COMMFD": "0"}, text=True,
+                          capture_output=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1 and not mounts.at(mountpoint)
+    assert done.stderr.endswith(f"mount{'' if words else ' on'} {mountpoint}: Operation not permitted\n")
 
 
 def test_a_user_may_let_others_in_where_fuse_conf_says_so(attempt, as_user, fuse_conf):

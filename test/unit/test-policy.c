@@ -39,11 +39,15 @@ static void teardown(struct fixture *fixture)
 
 static void only_what_the_line_names_may_be_opened(void **state)
 {
-	FIXTURE(true, "journal=/dev/sdb,fsname=/etc/shadow,x-key=/etc/gshadow,quiet");
+	FIXTURE(true,
+		"journal=/dev/sdb,fsname=/etc/shadow,x-key=/etc/gshadow,x-fsvc.timeout=/etc/motd,quiet,"
+		"x-fsvc.file=/more");
 
 	assert_int_equal(policy_open(policy, "disk.img", O_RDWR, &why), 0);
 	assert_int_equal(policy_open(policy, "/dev/sdb", O_RDONLY, &why), 0);
+	assert_int_equal(policy_open(policy, "/more", O_RDONLY, &why), 0);
 	assert_int_equal(policy_open(policy, "./disk.img", O_RDONLY, &why), -EACCES);
+	assert_int_equal(policy_open(policy, "/etc/motd", O_RDONLY, &why), -EACCES);
 	assert_int_equal(policy_open(policy, "disk.img/", O_RDONLY, &why), -EACCES);
 	assert_int_equal(policy_open(policy, "/mnt", O_RDONLY, &why), -EACCES);
 	assert_int_equal(policy_open(policy, "quiet", O_RDONLY, &why), -EACCES);

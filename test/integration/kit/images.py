@@ -42,6 +42,9 @@ def converted(kind):
 
 # A block device would lack what fills no sector.
 PADDED = " && truncate --size=%512 $image"
+# afflib opens no file that is cut, nor one with something behind its last segment: one more makes it end with a sector.
+# A segment is its data, its name, and 24 bytes.
+FILLED = 'affsegment -sfill="$(printf %$((1024 - ($(stat --format=%s $image) + 28) % 512))s)" $image'
 
 # What makes $image of $tree, or of $disk, which is an ext4 filesystem with the tree in it.
 RECIPES = {
@@ -60,16 +63,19 @@ RECIPES = {
     "wim": "wimcapture $tree $image --unix-data" + PADDED,
     "olecf": "cd $tree && gsf createole $image text deep/noise deep/er/numbers",
     "ewf": "ewfacquirestream -q -t ${image%.E01} -c fast -C 1 -D d -e e -E 1 -m removable -M logical -N n <$disk",
-    "aff": "cp $disk ${image%.aff}.raw && affconvert -q ${image%.aff}.raw && rm ${image%.aff}.raw",
+    "ewf-segments": "ewfacquirestream -q -t ${image%.E01} -c none -C 1 -D d -e e -E 1 -m removable -M logical -N n -S 1048576"
+                    " <$disk",
+    "aff": "cp $disk ${image%.aff}.raw && affconvert -q ${image%.aff}.raw && rm ${image%.aff}.raw && " + FILLED,
     "raw": "cp $disk $image",
     "vhd": converted("vpc"),
     "vhdx": converted("vhdx"),
     "vmdk": converted("vmdk"),
+    "vmdk-extents": converted("vmdk -o subformat=twoGbMaxExtentSparse"),
     "qcow": converted("qcow2"),
 }
 
 # What the last part of an image's name has to be for the tools that go by it.
-ENDINGS = {"ewf": "E01", "aff": "aff", "zip": "zip", "archive": "tar.gz", "wim": "wim"}
+ENDINGS = {"ewf": "E01", "ewf-segments": "E01", "vmdk-extents": "vmdk", "aff": "aff", "zip": "zip", "archive": "tar.gz", "wim": "wim"}
 
 PLACE = "/images"
 
@@ -86,6 +92,13 @@ def make_image(machine, kind):
     if machine.run("test", "-e", image, check=False).returncode:
         machine.run("sh", "-ec", f"exec >&2; tree=$1/tree disk=$1/disk.img image=$2; {RECIPES[kind]}",
                     "sh", PLACE, image)
-        machine.run("chown", "root:root", image)
-        machine.run("chmod", "600", image)
+        machine.run("sh", "-ec", 'chown root:root "$@" && chmod 600 "$@"', "sh", image, *beside(machine, image))
     return image
+
+
+def beside(machine, image):
+    """The other files that an image consists of."""
+    directory, _, name = image.rpartition("/")
+    stem = name.rpartition(".")[0]
+    found = [*machine.path(directory).glob(f"{stem}.E*"), *machine.path(directory).glob(f"{stem}-s*.vmdk")]
+    return sorted(f"{directory}/{file.name}" for file in found if file.name != name)

@@ -48,12 +48,13 @@ SERVERS = [
     Server("archive", limits="as for zip; hangs at some hard links, by hand too"),
     Server("wim", limits="image 1 of the archive"),
     Server("olecf"),
-    Server("ewf", files=True, limits="an image of one segment file, known by its ending"),
+    Server("ewf", files=True, limits="goes by the ending; further segments are named by x-fsvc.file="),
+    Server("aff", limits="a block device has to end where the AFF file ends, by hand too"),
     Server("raw", varies=(".info",), limits="the content of its .info file, which names the source, was not compared"),
     Server("vdi", image="raw", varies=(".vdi", ".info"), limits="shows a raw image as a VirtualBox disk, whose content, another at each start, was not compared"),
     Server("vhd"),
     Server("vhdx", line="--read-only --options=-X -- vhdimount", package="libvhdi-utils", limits="by the service vhd"),
-    Server("vmdk", files=True, limits="an image of one extent file, known by its ending"),
+    Server("vmdk", files=True, limits="extents are named by x-fsvc.file="),
     Server("qcow"),
     Server("apfs", limits="tried on an empty volume: no tool to fill one was found"),
     # other servers for the same, each a service of one's own
@@ -66,7 +67,6 @@ SERVERS = [
 UNTRIED = {
     "fuse-ext2": "opens its image for writing even when it only reads, which is refused",
     "erofs": "Debian 12 has no erofsfuse",
-    "aff": "affuse shows its image contained as by hand, but now and then fails to open it: not yet understood",
     "vmfs": "no tool to make such a volume was found",
     "vmfs6": "no tool to make such a volume was found",
     "regf": "no tool to make a hive from nothing was found",

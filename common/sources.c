@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sources.h"
+
+#include "cleanup.h"
+#include "wire.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+/* The last name of a file that has none. */
+#define NAMELESS "source"
+
+/* What of a server's open(2) the helper is told; the rest is about names and creating. */
+#define PASSED_FLAGS                                                                               \
+	((uint32_t)(O_ACCMODE | O_EXCL | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_APPEND |      \
+		    O_NONBLOCK))
+
+int sources_ask(struct service *service, const char *path, int flags, uint32_t request_flags)
+{
+	int fd, error;
+
+	if (!service)
+		return -ENOTCONN;
+	error = service_request(service, path, (uint32_t)flags & PASSED_FLAGS, 0, request_flags);
+	if (error >= 0)
+		error = service_receive(service, path, &fd);
+	return error < 0 ? error : fd;
+}
+
+/* A new one for PATH, which is asked for later, known as its last name beside MOUNTPOINT. */
+static int add(struct sources *sources, const char *path, const char *mountpoint,
+	       struct source **addedp)
+{
+	struct source *list = reallocarray(sources->list, sources->count + 1, sizeof(*list));
+	int place = (int)(strrchr(mountpoint, '/') + 1 - mountpoint);
+	const char *slash = strrchr(path, '/');
+	const char *last = slash ? slash + 1 : path;
+	struct source *added;
+
+	if (!list)
+		return -ENOMEM;
+	sources->list = list;
+	added = *addedp = &list[sources->count++];
+	*added = (struct source){ .path = strdup(path), .fd = -1, .written = -1 };
+	if (*last == '\0' || strcmp(last, mountpoint + place) == 0)
+		last = NAMELESS;
+	if (asprintf(&added->name, "%.*s%s", place, mountpoint, last) < 0)
+		added->name = NULL;
+	return added->path && added->name ? 0 : -ENOMEM;
+}
+
+/* Whether it can be written, besides: a person with a read-only medium wants it mounted so. */
+static int fetch_first(struct source *source, struct service *service, bool *read_only)
+{
+	if (!*read_only) {
+		/* Given back at once: a device that is written is opened once only. */
+		int fd = sources_ask(service, source->path, O_RDWR, WIRE_REQUEST_QUIET);
+
+		*read_only = fd == -EACCES || fd == -EPERM || fd == -EROFS;
+		if (fd < 0 && !*read_only)
+			return fd;
+		close_fd(fd);
+	}
+	source->fd = sources_ask(service, source->path, O_RDONLY, 0);
+	return source->fd < 0 ? source->fd : 0;
+}
+
+int sources_fetch(struct sources *sources, struct service *service, const struct mountline *line,
+		  const char *mountpoint, bool *read_only)
+{
+	const char *cursor = line->options.table ? line->options.table : "";
+	struct source *source;
+	int error = add(sources, line->source, mountpoint, &source);
+
+	if (error == 0)
+		error = fetch_first(source, service, read_only);
+	while (error == 0) {
+		_cleanup_free_ char *path = NULL;
+		int more = options_next_value(&cursor, OPTION_FILE, &path);
+
+		if (more <= 0)
+			return more;
+		error = add(sources, path, mountpoint, &source);
+		if (error < 0)
+			return error;
+		source->fd = sources_ask(service, path, O_RDONLY, 0);
+		if (source->fd < 0)
+			error = source->fd;
+	}
+	return error;
+}
+
+int source_open(struct source *source, struct service *service, int flags)
+{
+	bool write = (flags & O_ACCMODE) != O_RDONLY;
+	int fd, kept;
+
+	if (flags & O_TRUNC)
+		return -EPERM;
+	if (flags & O_DIRECTORY)
+		return -ENOTDIR;
+	fd = sources_ask(service, source->path, flags, WIRE_REQUEST_QUIET);
+	if (fd >= 0 && write && source->written < 0)
+		source->written = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0 || (fd != -ENOTCONN && fd != -EBUSY))
+		return fd;
+	/* With the helper gone, or a device that is this mount's already, what there is. */
+	kept = write ? source->written : source->fd;
+	return kept < 0 ? fd : fcntl(kept, F_DUPFD_CLOEXEC, 0);
+}
+
+struct source *sources_find(const struct sources *sources, const char *name)
+{
+	for (size_t i = 0; i < sources->count; i++)
+		if (sources->list[i].name && strcmp(sources->list[i].name, name) == 0)
+			return &sources->list[i];
+	return NULL;
+}
+
+void sources_free(struct sources *sources)
+{
+	for (size_t i = 0; i < sources->count; i++) {
+		close_fd(sources->list[i].fd);
+		close_fd(sources->list[i].written);
+		free(sources->list[i].path);
+		free(sources->list[i].name);
+	}
+	free(sources->list);
+	*sources = (struct sources){ 0 };
+}
