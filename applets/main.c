@@ -117,13 +117,7 @@ static int run_none(int argc, char **argv)
 
 static int complain(const char *name)
 {
-	char names[256];
-	size_t used = 0;
-
-	for (size_t i = 0; i < APPLET_COUNT; i++)
-		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "",
-					 applets[i]->name);
-	diag_error("no applet is called '%.64s': there are %s (see fsvc --help)", name, names);
+	diag_error("no applet is called '%.64s': fsvc --list tells which there are", name);
 	return EXIT_NO_APPLET;
 }
 

@@ -48,8 +48,11 @@ static int wall_in(int found, bool write)
 						     MOUNT_ATTR_NOEXEC };
 	int wall;
 
-	if (!write)
-		attributes.attr_set |= MOUNT_ATTR_RDONLY;
+	/* noatime too: the kernel would look at each read(2) whether it may note the time. */
+	if (!write) {
+		attributes.attr_set |= MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME;
+		attributes.attr_clr = MOUNT_ATTR__ATIME;
+	}
 	privs_raise();
 	wall = mountapi_clone(found);
 	if (wall >= 0 && mountapi_setattr(wall, &attributes, sizeof(attributes)) < 0)
