@@ -9,6 +9,8 @@
 
 struct applet {
 	const char *name;
+	const char *const
+		*aliases; /* more names, NULL-terminated, or NULL: alone or with ".TYPE" */
 	int (*run)(int argc, char **argv); /* returns the exit code */
 	bool mounts;         /* may keep CAP_SYS_ADMIN where it was installed with privileges */
 	const char *summary; /* one line, for lists */
@@ -18,3 +20,4 @@ struct applet {
 extern const struct applet applet_fuservicemount3;
 extern const struct applet applet_fsvc_open;
 extern const struct applet applet_fusermount3, applet_fusermount;
+extern const struct applet applet_mount_fuse3;

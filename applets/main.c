@@ -18,10 +18,8 @@
  * but for the calls that need privilege; see privs.h.
  */
 static const struct applet *const applets[] = {
-	&applet_fuservicemount3,
-	&applet_fsvc_open,
-	&applet_fusermount3,
-	&applet_fusermount,
+	&applet_fuservicemount3, &applet_fsvc_open,  &applet_mount_fuse3,
+	&applet_fusermount3,     &applet_fusermount,
 };
 
 #define APPLET_COUNT (sizeof(applets) / sizeof(applets[0]))
@@ -33,10 +31,22 @@ static const char *last_part(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* Whether NAME is an alias, as it is or with a filesystem's type behind a dot. */
+static bool has_alias(const struct applet *applet, const char *name)
+{
+	for (const char *const *alias = applet->aliases; alias && *alias; alias++) {
+		size_t length = strlen(*alias);
+
+		if (strncmp(name, *alias, length) == 0 && (!name[length] || name[length] == '.'))
+			return true;
+	}
+	return false;
+}
+
 static const struct applet *find(const char *name)
 {
 	for (size_t i = 0; i < APPLET_COUNT; i++)
-		if (strcmp(applets[i]->name, name) == 0)
+		if (strcmp(applets[i]->name, name) == 0 || has_alias(applets[i], name))
 			return applets[i];
 	return NULL;
 }

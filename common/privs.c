@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -113,4 +114,57 @@ bool privs_left(const char **what)
 	/* An ambient capability is always permitted and inheritable too, see capabilities(7). */
 	*what = "no no_new_privs";
 	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1;
+}
+
+int privs_switch_user(uid_t uid, gid_t gid, bool keep)
+{
+	if (keep && prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP) < 0)
+		return -errno;
+	return setgid(gid) < 0 || setuid(uid) < 0 ? -errno : 0;
+}
+
+bool privs_can_drop(void)
+{
+	const unsigned int wanted = 1U << CAP_SETPCAP | 1U << CAP_SYS_ADMIN;
+	struct capabilities set;
+
+	return get_capabilities(&set) == 0 && (set.words[0].effective & wanted) == wanted;
+}
+
+/* Dropping from the bounding set needs CAP_SETPCAP, which an earlier privs_lower() turned off. */
+static int clear_bounding_set(void)
+{
+	struct capabilities set;
+	int error = get_capabilities(&set);
+
+	for (int i = 0; i < 2; i++)
+		set.words[i].effective = set.words[i].permitted;
+	if (error == 0)
+		error = set_capabilities(&set);
+	if (error == 0 &&
+	    prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_SETUID_FIXUP |
+					     SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NOROOT |
+					     SECBIT_NOROOT_LOCKED) < 0)
+		error = -errno;
+	for (int number = 0; error == 0; number++) {
+		int there = prctl(PR_CAPBSET_READ, number);
+
+		if (there < 0)
+			break;
+		if (there && prctl(PR_CAPBSET_DROP, number) < 0)
+			error = -errno;
+	}
+	return error;
+}
+
+int privs_drop_for_good(void)
+{
+	const struct capabilities none = { 0 };
+	int error = clear_bounding_set();
+
+	if (error == 0)
+		error = set_capabilities(&none);
+	if (error == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		error = -errno;
+	return error;
 }

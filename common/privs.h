@@ -41,3 +41,19 @@ bool privs_caller_is_root(void);
  * some). *WHAT: the piece found, for a message.
  */
 bool privs_left(const char **what);
+
+/*
+ * For a program that is executed next: becomes UID and GID in every id, supplementary groups
+ * untouched, as libfuse does. KEEP: capabilities stay, until privs_drop_for_good().
+ * Returns 0 or a negative errno.
+ */
+int privs_switch_user(uid_t uid, gid_t gid, bool keep);
+
+/* Whether what privs_drop_for_good() and a mount before it need is there. */
+bool privs_can_drop(void);
+
+/*
+ * Gives up every capability in every set, and the ways back: by securebits and no_new_privs. Whose
+ * ids the process has is unchanged. Returns 0 or a negative errno.
+ */
+int privs_drop_for_good(void);

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * mount.fuse3: what mount(8) calls for FUSE. Mounts through a service where there is one, and else
+ * starts the server as libfuse's program of this name does.
+ */
+#include "applet.h"
+#include "cleanup.h"
+#include "diag.h"
+#include "mounting.h"
+#include "options.h"
+#include "startserver.h"
+#include "words.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+	"Usage: mount.fuse3 SOURCE MOUNTPOINT -t TYPE [-sfnv] [-N NAMESPACE] [-o OPTIONS]\n"
+	"       mount.fuse3 TYPE#[SOURCE] MOUNTPOINT [-sfnv] [-N NAMESPACE] [-o OPTIONS]\n"
+	"       mount.fuse3.TYPE SOURCE MOUNTPOINT ...\n"
+	"\n"
+	"Mounts through the service for TYPE if there is one that you may use; else it starts the\n"
+	"program TYPE, which then runs as you, as libfuse's mount.fuse3 does. For mount(8).\n"
+	"\n"
+	"Options:\n"
+	"  -t TYPE        the filesystem's type: NAME, fuse.NAME or fuseblk.NAME\n"
+	"  -o OPTIONS     mount options, separated by commas; among them\n"
+	"                 fsvc=require: a service or nothing; fsvc=never: no service;\n"
+	"                 setuid=USER, drop_privileges: for a program that is started\n"
+	"  -f             pretend: mount nothing\n"
+	"  -n             keep no entry in user space's mount table\n"
+	"  -N NAMESPACE   mount in this mount namespace: a process id, or a file\n"
+	"  -s, -v         taken, and without a meaning\n"
+	"  --help         this text\n"
+	"  --version      the version\n"
+	"\n"
+	"Exit code: 0 mounted; 1 wrong usage; 2 the system failed; 32 the mount failed; else that\n"
+	"of the program that was started.\n";
+
+enum wish { SERVICE_FIRST, SERVICE_ONLY, SERVICE_NEVER };
+
+struct call {
+	char *type, *source; /* the source is NULL where TYPE# has none */
+	const char *mountpoint, *spelled_type, *namespace;
+	char *user;
+	char *server_options, *service_options; /* lists, or NULL */
+	enum wish wish;
+	bool fuseblk; /* by the program's name */
+	bool fake, no_table, no_dev, no_suid, drop_privileges;
+};
+
+static void call_free(struct call *call)
+{
+	free(call->type);
+	free(call->source);
+	free(call->user);
+	free(call->server_options);
+	free(call->service_options);
+}
+
+/* Adds OPTION as it is spelled, backslashes and all: the server reads them. */
+static int add(char **list, const char *option)
+{
+	return options_add_plain(list, option);
+}
+
+/* An option that is for this program alone. Returns 1, 0 if it is not, or a negative errno. */
+static int take_own(struct call *call, const char *option)
+{
+	if (strncmp(option, "setuid=", 7) == 0) {
+		free(call->user);
+		call->user = option[7] ? strdup(option + 7) : NULL;
+		return option[7] && !call->user ? -ENOMEM : 1;
+	}
+	if (strcmp(option, "drop_privileges") == 0)
+		return call->drop_privileges = true;
+	if (strncmp(option, "fsvc=", 5) != 0)
+		return 0;
+	if (strcmp(option + 5, "require") == 0)
+		call->wish = SERVICE_ONLY;
+	else if (strcmp(option + 5, "never") == 0)
+		call->wish = SERVICE_NEVER;
+	else
+		return -EINVAL;
+	return 1;
+}
+
+static int add_option(struct call *call, const char *option)
+{
+	int error = take_own(call, option);
+
+	if (error != 0)
+		return error < 0 ? error : 0;
+	call->no_dev |= strcmp(option, "nodev") == 0;
+	call->no_suid |= strcmp(option, "nosuid") == 0;
+	error = add(&call->service_options, option);
+	/* With a value, "user" is an option of servers such as curlftpfs. */
+	if (error < 0 ||
+	    (option_find(option)->class == OPTION_TABLE && strncmp(option, "user=", 5) != 0))
+		return error;
+	return add(&call->server_options, option);
+}
+
+/* Each option of LIST; a backslash keeps the comma behind it from ending one. */
+static int add_options(struct call *call, const char *list)
+{
+	while (*list) {
+		_cleanup_free_ char *option = NULL;
+		size_t length = 0;
+		int error;
+
+		while (list[length] && list[length] != ',')
+			length += list[length] == '\\' && list[length + 1] ? 2 : 1;
+		option = strndup(list, length);
+		error = !option ? -ENOMEM : length ? add_option(call, option) : 0;
+		if (error < 0) {
+			diag_error("-o %s: %s", option ? option : list,
+				   error == -EINVAL ? "use fsvc=require or fsvc=never"
+						    : strerror(-error));
+			return error;
+		}
+		list += length + (list[length] == ',');
+	}
+	return 0;
+}
+
+/* A word of single letters, such as -sfnv. What is unknown is passed over, as in libfuse's. */
+static void set_switches(struct call *call, const char *letters)
+{
+	if (letters[strspn(letters, "sfnv")] != '\0')
+		return;
+	call->fake |= strchr(letters, 'f') != NULL;
+	call->no_table |= strchr(letters, 'n') != NULL;
+}
+
+/* The words behind source and mountpoint. */
+static int read_options(struct call *call, int argc, char **argv)
+{
+	for (int i = 3; i < argc; i++) {
+		const char *word = argv[i], *value;
+
+		if (word[0] != '-' || !word[1])
+			continue;
+		if (!strchr("otN", word[1])) {
+			set_switches(call, word + 1);
+			continue;
+		}
+		value = word[2] ? word + 2 : argv[++i];
+		if (!value) {
+			diag_error("%s: its value is missing; see --help", word);
+			return -EINVAL;
+		}
+		if (word[1] == 't')
+			call->spelled_type = value;
+		else if (word[1] == 'N')
+			call->namespace = value;
+		else if (add_options(call, value) < 0)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/* What follows ".TYPE" in the name that the program was called by, or NULL. */
+static const char *type_in_name(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	const char *rest = strstr(slash ? slash + 1 : name, "mount.fuse");
+	const char *dot = rest ? strchr(rest + strlen("mount.fuse"), '.') : NULL;
+
+	return dot && dot[1] ? dot + 1 : NULL;
+}
+
+/* Sorts out what is the type and what the source. */
+static int set_type(struct call *call, const char *name, const char *word)
+{
+	const char *type = call->spelled_type ? call->spelled_type : type_in_name(name);
+	const char *hash = strchr(word, '#');
+
+	if (type) {
+		type += strncmp(type, "fuse.", 5) == 0      ? 5
+			: strncmp(type, "fuseblk.", 8) == 0 ? 8
+							    : 0;
+		call->type = strdup(type);
+		call->source = *word ? strdup(word) : NULL;
+	} else {
+		call->type = hash ? strndup(word, (size_t)(hash - word)) : strdup(word);
+		call->source = hash ? strdup(hash + 1) : NULL;
+	}
+	if (!call->type || !call->type[0]) {
+		diag_error("no type in '%s': use -t TYPE or TYPE#SOURCE; see --help", word);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int parse(struct call *call, int argc, char **argv)
+{
+	if (argc < 3) {
+		diag_error("no %s: mount.fuse3 SOURCE MOUNTPOINT -t TYPE; see --help",
+			   argc < 2 ? "source" : "mountpoint");
+		return -EINVAL;
+	}
+	call->mountpoint = argv[2];
+	call->fuseblk = strstr(argv[0], "mount.fuseblk") != NULL;
+	if (read_options(call, argc, argv) < 0)
+		return -EINVAL;
+	return set_type(call, argv[0], argv[1]);
+}
+
+/* Before anything is looked at. Only root can: setns(2) says so. */
+static int enter_namespace(const char *name)
+{
+	_cleanup_free_ char *here = getcwd(NULL, 0);
+	_cleanup_close_ int fd = -1;
+	char path[64];
+
+	if (name[strspn(name, "0123456789")] == '\0') {
+		snprintf(path, sizeof(path), "/proc/%.20s/ns/mnt", name);
+		name = path;
+	}
+	fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 || setns(fd, CLONE_NEWNS) < 0) {
+		diag_error("cannot enter the mount namespace %s: %s", name, strerror(errno));
+		return START_USAGE;
+	}
+	/* The kernel has moved to the root directory; relative paths mean the same as before. */
+	if (!here || chdir(here) < 0) {
+		diag_error(
+			"the working directory is not in the mount namespace %s: use absolute paths",
+			name);
+		return START_USAGE;
+	}
+	return 0;
+}
+
+/* The command line that fuservicemount3 would have for the same mount. */
+static enum mounting mount_by_service(const struct call *call)
+{
+	__attribute__((cleanup(words_free))) struct words words = { 0 };
+	__attribute__((cleanup(mountline_free))) struct mountline line = { 0 };
+	const char *wrong = NULL;
+
+	words_add(&words, call->type);
+	if (call->service_options) {
+		words_add(&words, "-o");
+		words_add(&words, call->service_options);
+	}
+	if (call->no_table)
+		words_add(&words, "-n");
+	words_add(&words, "-t");
+	words_add(&words, call->spelled_type ? call->spelled_type : call->type);
+	if (call->fuseblk && !call->spelled_type) {
+		words_add(&words, "-o");
+		words_add(&words, "blkdev");
+	}
+	/* Places that begin with a dash are places all the same. */
+	if (call->source[0] == '-' || call->mountpoint[0] == '-')
+		words_add(&words, "--");
+	words_add(&words, call->source);
+	words_add(&words, call->mountpoint);
+	if (words.failed ||
+	    mountline_parse((int)words.count, (const char *const *)words.argv, &line, &wrong) < 0) {
+		diag_error("cannot use these arguments: %s", wrong ? wrong : "no memory");
+		return MOUNTING_FAILED;
+	}
+	return mounting_run(&line, call->wish != SERVICE_ONLY);
+}
+
+/* A service, if it is to be one and is there. */
+static enum mounting try_service(const struct call *call)
+{
+	const char *subtype = mountline_subtype(call->type);
+
+	if (call->wish == SERVICE_NEVER)
+		return MOUNTING_NO_SERVICE;
+	if (call->source && subtype && strcmp(subtype, call->type) == 0 &&
+	    (call->wish == SERVICE_ONLY || mounting_find_service(subtype) != 0))
+		return mount_by_service(call);
+	if (call->wish == SERVICE_ONLY)
+		diag_error("fsvc=require: %s%s",
+			   call->source ? "no service can be called " : "no source for ",
+			   call->type);
+	return MOUNTING_NO_SERVICE;
+}
+
+static int start_server(struct call *call)
+{
+	/* mount(8) leaves these out where they hold, and a server's default is the other way. */
+	if ((!call->no_dev && add(&call->server_options, "dev") < 0) ||
+	    (!call->no_suid && add(&call->server_options, "suid") < 0)) {
+		diag_error("no memory");
+		return START_SYSTEM;
+	}
+	return startserver_exec(&(struct startserver){
+		.type = call->type,
+		.source = call->source,
+		.mountpoint = call->mountpoint,
+		.options = call->server_options,
+		.user = call->user,
+		.drop_privileges = call->drop_privileges,
+	});
+}
+
+static int run(int argc, char **argv)
+{
+	__attribute__((cleanup(call_free))) struct call call = { 0 };
+	enum mounting result;
+
+	if (parse(&call, argc, argv) < 0)
+		return START_USAGE;
+	if (call.namespace && enter_namespace(call.namespace) != 0)
+		return START_USAGE;
+	if (call.fake)
+		return 0;
+	result = try_service(&call);
+	if (result == MOUNTING_NO_SERVICE && call.wish != SERVICE_ONLY)
+		return start_server(&call);
+	return result == MOUNTING_DONE ? 0 : START_FAILED;
+}
+
+static const char *const aliases[] = { "mount.fuse", "mount.fuse3", "mount.fuseblk", NULL };
+
+const struct applet applet_mount_fuse3 = {
+	.name = "mount.fuse3",
+	.aliases = aliases,
+	.run = run,
+	.mounts = false, /* what it does for root it does with root's own rights */
+	.summary = "mounts FUSE filesystems for mount(8), through a service if there is one",
+	.help = help,
+};

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "mounting.h"
+
+#include "cleanup.h"
+#include "config.h"
+#include "diag.h"
+#include "interrupt.h"
+#include "policy.h"
+#include "session.h"
+#include "socketdir.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Seconds until the first answer, and for the whole mount. */
+#define PATIENCE        30
+#define MOUNT_SECONDS   90
+#define LONGEST_SECONDS 86400
+#define TIMEOUT_OPTION  "x-fsvc.timeout="
+
+/* The time for the whole mount; 0 where the command line gives none that makes sense. */
+static unsigned int mount_seconds(const struct mountline *line)
+{
+	unsigned int seconds = MOUNT_SECONDS;
+
+	for (const char *cursor = line->options.table ? line->options.table : "";;) {
+		_cleanup_free_ char *value = NULL;
+		char rest;
+
+		if (options_next_value(&cursor, TIMEOUT_OPTION, &value) <= 0)
+			return seconds;
+		if (sscanf(value, "%9u%c", &seconds, &rest) != 1 || seconds > LONGEST_SECONDS)
+			return 0;
+	}
+}
+
+/*
+ * Opens the mountpoint, once: from here on it is this descriptor, whatever becomes of the name.
+ * Users could make the last part of the name a symlink to a place that is not theirs.
+ */
+static int open_mountpoint(const struct policy *policy, char **targetp, mode_t *modep)
+{
+	const char *name = policy->line->mountpoint, *why = NULL;
+	_cleanup_close_ int fd = -1;
+	struct stat status = { 0 };
+	char path[32];
+	int error;
+
+	fd = open(name, O_PATH | O_CLOEXEC | (policy->root ? 0 : O_NOFOLLOW));
+	error = fd < 0 || fstat(fd, &status) < 0 ? -errno : policy_mountpoint(policy, fd, &why);
+	*modep = status.st_mode;
+	if (error < 0) {
+		diag_error("cannot mount on %s%s%s: %s", name, why ? ", " : "", why ? why : "",
+			   strerror(-error));
+		return error;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	*targetp = realpath(path, NULL);
+	if (!*targetp) {
+		error = -errno;
+		diag_error("cannot mount on %s: %s (is /proc mounted?)", name, strerror(-error));
+		return error;
+	}
+	return take_fd(&fd);
+}
+
+static bool is_no_service(int error)
+{
+	return error == -ENOENT || error == -ECONNREFUSED || error == -ENOBUFS;
+}
+
+/* Connects to the service; OPTIONAL: that there is none needs no word. */
+static enum mounting connect_service(const struct mountline *line, struct channel *channel,
+				     bool optional)
+{
+	_cleanup_free_ char *path = NULL;
+	const char *why = NULL;
+	int error = socketdir_find(line->subtype, &path, &why);
+
+	if (error == 0)
+		error = channel_connect(channel, path);
+	if (error == 0)
+		return MOUNTING_DONE;
+	if (optional && is_no_service(error))
+		return MOUNTING_NO_SERVICE;
+	if (is_no_service(error)) {
+		diag_error("no service for %s: %s (%s); try: systemctl enable --now fsvc-%s.socket",
+			   line->subtype, path ? path : SERVICE_SOCKET_DIR, strerror(-error),
+			   line->subtype);
+		return MOUNTING_NO_SERVICE;
+	}
+	diag_error("cannot use the service for %s%s%s: %s", line->subtype, why ? ": " : "",
+		   why ? why : "", strerror(-error));
+	return MOUNTING_FAILED;
+}
+
+/*
+ * Says how it went, in one line. systemd names an instance after the connection: its number, our
+ * pid (in later versions than 257 with more beside it), our uid.
+ */
+static enum mounting report(const struct session *session, int error)
+{
+	const struct mountline *line = session->line;
+	char log[128] = "";
+
+	if (error == 0 && session->reason[0])
+		diag_warning("%s on %s: %s", line->source, line->mountpoint, session->reason);
+	if (error == 0)
+		return MOUNTING_DONE;
+	if (session->service_failed)
+		snprintf(log, sizeof(log),
+			 "; the service's log: journalctl -u '*@*-%d[-_]*%d.service'", getpid(),
+			 geteuid());
+	diag_error("cannot mount %s on %s: %s%s", line->source, line->mountpoint, session->reason,
+		   log);
+	return MOUNTING_FAILED;
+}
+
+static enum mounting mount_line(const struct mountline *line, const struct policy *policy,
+				bool optional)
+{
+	_cleanup_close_ int mountpoint = -1, interrupt = -1;
+	_cleanup_free_ char *target = NULL;
+	unsigned int seconds = mount_seconds(line);
+	struct session session = { .line = line, .policy = policy, .patience = PATIENCE };
+	enum mounting code;
+
+	if (seconds == 0) {
+		diag_error("%s wants 1 to %d seconds", TIMEOUT_OPTION, LONGEST_SECONDS);
+		return MOUNTING_FAILED;
+	}
+	interrupt = interrupt_open();
+	if (interrupt < 0) {
+		diag_error("cannot prepare for signals: %s", strerror(-interrupt));
+		return MOUNTING_FAILED;
+	}
+	session.channel = (struct channel){ .fd = -1,
+					    .deadline = deadline_in(seconds),
+					    .interrupt = interrupt };
+	/* It may be on a network that is gone, and nothing is left behind yet. */
+	interrupt_let_through(session.channel.deadline);
+	mountpoint = open_mountpoint(policy, &target, &session.mountpoint_mode);
+	interrupt_hold();
+	if (mountpoint < 0)
+		return MOUNTING_FAILED;
+	channel_wait_for(&session.channel, "the service to take the connection");
+	code = connect_service(line, &session.channel, optional);
+	if (code != MOUNTING_DONE)
+		return code;
+	session.mountpoint = mountpoint;
+	session.target = target;
+	code = report(&session, session_run(&session));
+	channel_close(&session.channel);
+	return code;
+}
+
+int mounting_find_service(const char *subtype)
+{
+	_cleanup_free_ char *path = NULL;
+	const char *why;
+	int error = socketdir_find(subtype, &path, &why);
+
+	if (error == -EPERM)
+		return error;
+	return error == 0 && access(path, W_OK) == 0;
+}
+
+enum mounting mounting_run(const struct mountline *line, bool optional)
+{
+	__attribute__((cleanup(policy_free))) struct policy policy = { 0 };
+	enum mounting result;
+	sigset_t mask;
+
+	if (policy_load(&policy, line) < 0) {
+		diag_error("no memory");
+		return MOUNTING_FAILED;
+	}
+	/* What the caller executes instead must not inherit the signals that are held back here. */
+	sigprocmask(SIG_SETMASK, NULL, &mask);
+	result = mount_line(line, &policy, optional);
+	if (result == MOUNTING_NO_SERVICE)
+		sigprocmask(SIG_SETMASK, &mask, NULL);
+	return result;
+}

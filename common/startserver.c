@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "startserver.h"
+
+#include "cleanup.h"
+#include "diag.h"
+#include "fsmount.h"
+#include "options.h"
+#include "privs.h"
+#include "words.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+/* Where a shell looks that was given no PATH, as in the early boot. */
+#define SHELL_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static int become_user(const struct startserver *start)
+{
+	const struct passwd *user;
+	int error;
+
+	if (!start->user) {
+		setenv("HOME", "/root", 0);
+		return 0;
+	}
+	user = getpwnam(start->user);
+	if (!user) {
+		diag_error("setuid=%s: there is no such user", start->user);
+		return START_USAGE;
+	}
+	error = privs_switch_user(user->pw_uid, user->pw_gid, start->drop_privileges);
+	if (error < 0) {
+		diag_error("cannot become the user %s: %s", start->user, strerror(-error));
+		return START_USAGE;
+	}
+	return 0;
+}
+
+/* Mounts for the server. FD: /dev/fuse. Returns 0 or a negative errno. */
+static int mount_on(const struct startserver *start, int fd, int mountpoint, char *why, size_t size)
+{
+	__attribute__((cleanup(options_free))) struct options options = { 0 };
+	struct fsmount mount = FSMOUNT_NONE;
+	struct stat status;
+	int error = options_sort(start->options, &options);
+
+	if (error < 0)
+		return error;
+	if (fstat(mountpoint, &status) < 0)
+		return -errno;
+	error = fsmount_create(
+		&(struct fsmount_request){
+			.subtype = options.subtype ? options.subtype : start->type,
+			.fuseblk = options.blkdev,
+			.source = options.fsname ? options.fsname : start->type,
+			.options = options.kernel,
+			.flags = options.flags,
+			.fusedev = fd,
+			.mountpoint = mountpoint,
+			.rootmode = status.st_mode,
+			.user = getuid(),
+			.group = getgid(),
+		},
+		&mount, why, size);
+	if (error == 0)
+		error = fsmount_attach(&mount, mountpoint);
+	fsmount_discard(&mount);
+	return error;
+}
+
+/* *FDP: the /dev/fuse of the new mount, which the server inherits. */
+static int mount_and_drop(const struct startserver *start, int *fdp)
+{
+	_cleanup_close_ int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC), mountpoint = -1;
+	char why[256] = "";
+	int error = fd < 0 ? -errno : 0;
+
+	if (error == 0) {
+		mountpoint = open(start->mountpoint, O_PATH | O_CLOEXEC);
+		error = mountpoint < 0 ? -errno : mount_on(start, fd, mountpoint, why, sizeof(why));
+	}
+	if (error == 0 && fcntl(fd, F_SETFD, 0) < 0)
+		error = -errno;
+	if (error < 0) {
+		diag_error("cannot mount on %s: %s%s%s", start->mountpoint, strerror(-error),
+			   why[0] ? ": " : "", why);
+		return START_FAILED;
+	}
+	error = privs_drop_for_good();
+	if (error < 0) {
+		diag_error("cannot drop privileges: %s", strerror(-error));
+		umount2(start->mountpoint, MNT_DETACH);
+		return START_SYSTEM;
+	}
+	*fdp = take_fd(&fd);
+	return 0;
+}
+
+/* A shell exports where it is, unless PWD says so already. */
+static void export_directory(void)
+{
+	const char *said = getenv("PWD");
+	char here[PATH_MAX];
+	struct stat a, b;
+
+	if (said && said[0] == '/' && stat(said, &a) == 0 && stat(".", &b) == 0 &&
+	    a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+		return;
+	if (getcwd(here, sizeof(here)))
+		setenv("PWD", here, 1);
+}
+
+/* execvpe(3) looks in our own PATH: a default there must not become the server's. */
+static int execute(char **argv)
+{
+	_cleanup_free_ char *path = NULL;
+
+	if (getenv("PATH") || strchr(argv[0], '/')) {
+		execvp(argv[0], argv);
+		return -errno;
+	}
+	for (const char *at = SHELL_PATH; *at;) {
+		size_t length = strcspn(at, ":");
+
+		free(path);
+		if (asprintf(&path, "%.*s/%s", (int)length, at, argv[0]) < 0) {
+			path = NULL;
+			return -ENOMEM;
+		}
+		if (access(path, X_OK) == 0) {
+			execv(path, argv);
+			return -errno;
+		}
+		at += length + (at[length] == ':');
+	}
+	return -ENOENT;
+}
+
+int startserver_exec(const struct startserver *start)
+{
+	__attribute__((cleanup(words_free))) struct words words = { 0 };
+	char device[32] = "";
+	int code, error, fd = -1;
+
+	if (start->drop_privileges && !privs_can_drop()) {
+		diag_error("drop_privileges needs CAP_SYS_ADMIN and CAP_SETPCAP: run it as root");
+		return START_USAGE;
+	}
+	code = become_user(start);
+	if (code == 0 && start->drop_privileges)
+		code = mount_and_drop(start, &fd);
+	if (code != 0)
+		return code;
+	if (fd >= 0)
+		snprintf(device, sizeof(device), "/dev/fd/%d", fd);
+	words_add(&words, start->type);
+	if (start->source)
+		words_add(&words, start->source);
+	words_add(&words, fd >= 0 ? device : start->mountpoint);
+	if (start->options) {
+		words_add(&words, "-o");
+		words_add(&words, start->options);
+	}
+	export_directory();
+	error = words.failed ? -ENOMEM : execute(words.argv);
+	diag_error("no service for %s, and cannot start the server %s: %s", start->type,
+		   start->type, strerror(-error));
+	/* The kernel ends a mount whose /dev/fuse is closed, but leaves it in its place. */
+	if (fd >= 0)
+		diag_warning("%s is left mounted: umount %s", start->mountpoint, start->mountpoint);
+	return START_FAILED;
+}
