@@ -27,7 +27,8 @@
 #define SOCKET_VARIABLE "_FUSE_COMMFD"
 
 /* Of umount2(2); <sys/mount.h> does not go together with the kernel's header everywhere. */
-#define UMOUNT_LAZILY 2
+#define UMOUNT_LAZILY  2
+#define UMOUNT_PLAINLY 8 /* UMOUNT_NOFOLLOW */
 
 static const char help[] =
 	"Usage: fusermount3 [-o OPTIONS] [--] MOUNTPOINT\n"
@@ -163,8 +164,10 @@ static int mount_for_server(const struct arguments *arguments)
 		return error;
 	}
 	error = channel_hand_over(socket, device);
-	if (error < 0)
+	if (error < 0) {
 		diag_error("cannot hand over " FUSE_DEVICE ": %s", strerror(-error));
+		(void)syscall(SYS_umount2, arguments->mountpoint, UMOUNT_PLAINLY | UMOUNT_LAZILY);
+	}
 	return error;
 }
 
@@ -172,7 +175,8 @@ static int unmount(const struct arguments *arguments)
 {
 	int error;
 
-	if (syscall(SYS_umount2, arguments->mountpoint, arguments->lazy ? UMOUNT_LAZILY : 0) == 0)
+	if (syscall(SYS_umount2, arguments->mountpoint,
+		    UMOUNT_PLAINLY | (arguments->lazy ? UMOUNT_LAZILY : 0)) == 0)
 		return 0;
 	error = -errno;
 	if (!arguments->quiet)

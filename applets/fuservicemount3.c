@@ -25,7 +25,7 @@ static const char help[] =
 	"  -o OPTIONS     mount options, separated by commas: what mount(8) knows, the server's, "
 	"and\n"
 	"                 x-fsvc.timeout=SECONDS for the whole mount (90 unless given),\n"
-	"                 x-fsvc.file=PATH for a file that the server needs beside SOURCE\n"
+	"                 fsvc.file=PATH for a file that the server needs beside SOURCE\n"
 	"  -r, -w         the same as -o ro, -o rw\n"
 	"  -n             keep no entry in user space's mount table\n"
 	"  --check        exit with 0 if there is a service for TYPE that you may use, else with "

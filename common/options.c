@@ -70,6 +70,7 @@ static const struct option_rule rules[] = {
 	{ "comment=",            OPTION_TABLE,    0,              false },
 	{ "uhelper=",            OPTION_TABLE,    0,              false },
 	{ "helper=",             OPTION_TABLE,    0,              false },
+	{ OPTION_FILE,           OPTION_TABLE,    0,              false },
 	{ "x-*",                 OPTION_TABLE,    0,              false },
 	{ "X-*",                 OPTION_TABLE,    0,              false },
 

@@ -21,9 +21,9 @@ enum option_class {
 	OPTION_LIBFUSE, /* libfuse's own, with a meaning that is no file's name */
 };
 
-/* Names a file that the service may open, beside the source: x-fsvc.file=PATH, any number of them.
+/* Names a file that the service may open, beside the source: fsvc.file=PATH, any number of them.
  */
-#define OPTION_FILE "x-fsvc.file="
+#define OPTION_FILE "fsvc.file="
 
 struct option_rule {
 	const char *name; /* ends in '=' where a value follows, in '*' where anything may */

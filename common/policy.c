@@ -283,7 +283,10 @@ int policy_table_options(const struct policy *policy, const char *options, char 
 			return refuse(why, "for which there is no memory", more);
 		if (more == 0)
 			break;
+		/* The table is for all to read: what else belongs to an image is nobody's business.
+		 */
 		if (option_find(option)->class == OPTION_TABLE &&
+		    strncmp(option, OPTION_FILE, strlen(OPTION_FILE)) != 0 &&
 		    options_have(policy->line->list, option) && options_add(&kept, option) < 0)
 			return refuse(why, "for which there is no memory", -ENOMEM);
 	}

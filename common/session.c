@@ -64,7 +64,9 @@ static int do_open(struct session *session, const struct wire_packet *packet,
 		.path = packet->text,
 		.flags = packet->open_flags,
 		.must_be_block = packet->kind == WIRE_BDEV,
-		.kernel_claims = session->line->fuseblk,
+		/* The device that is mounted, and no other. */
+		.kernel_claims =
+			session->line->fuseblk && strcmp(packet->text, session->line->source) == 0,
 		.block_size = packet->kind == WIRE_BDEV ? packet->block_size : 0,
 	};
 	bool quiet = packet->request_flags & WIRE_REQUEST_QUIET;

@@ -106,6 +106,10 @@ int source_open(struct source *source, struct service *service, int flags)
 		return fd;
 	/* With the helper gone, or a device that is this mount's already, what there is. */
 	kept = write ? source->written : source->fd;
+	/* Who has closed it and opens it again begins at its beginning; the one written to is in
+	 * use. */
+	if (kept >= 0 && !write)
+		(void)lseek(kept, 0, SEEK_SET);
 	return kept < 0 ? fd : fcntl(kept, F_DUPFD_CLOEXEC, 0);
 }
 

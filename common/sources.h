@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The files that a server knows by names of its own, all in one directory: the source, and what the
- * command line names beside it by x-fsvc.file=PATH, such as the other segments of an image. They
+ * command line names beside it by fsvc.file=PATH, such as the other segments of an image. They
  * are the mount helper's to open.
  */
 #pragma once

@@ -65,7 +65,7 @@ def test_a_file_that_the_command_line_names_is_next_to_the_source(told, segment)
     content, asked = told(f"""
         path = os.path.join(os.path.dirname(SOURCE), {segment.name!r})
         tell([os.read(os.open(path, os.O_RDONLY), 99).hex(), os.stat(path).st_size])
-    """, granted=[segment], options=["-o", f"x-fsvc.file={segment}"])
+    """, granted=[segment], options=["-o", f"fsvc.file={segment}"])
     assert content == [bytes(range(200, 216)).hex(), 16]
     assert str(segment) in paths(asked)
 

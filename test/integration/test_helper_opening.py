@@ -32,8 +32,8 @@ def test_the_source_is_opened(attempt, source):
 
 
 @pytest.mark.parametrize("words", [["-o", "journal={}"], ["-ojournal={}"], ["-o", "ro,journal={},x-more=1"],
-                                   ["-o", "x-first=/", "-o", "journal={}"], ["-o", "x-fsvc.file={}"],
-                                   ["-o", "x-fsvc.file=/none,ro,x-fsvc.file={}"]], ids=" ".join)
+                                   ["-o", "x-first=/", "-o", "journal={}"], ["-o", "fsvc.file={}"],
+                                   ["-o", "fsvc.file=/none,ro,fsvc.file={}"]], ids=" ".join)
 def test_the_value_of_an_option_is_opened(attempt, work, words):
     journal = work / "journal"
     journal.write_text("named as well")

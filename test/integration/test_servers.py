@@ -149,7 +149,7 @@ def test_an_image_in_several_files_shows_what_it_shows_by_hand(machine, kind):
     others = images.beside(machine, source)
     server = next(server for server in servers.SERVERS if server.type == kind.partition("-")[0])
     since = servers.now()
-    with servers.contained(machine, server.type, source, "-o", ",".join(f"x-fsvc.file={name}" for name in others)):
+    with servers.contained(machine, server.type, source, "-o", ",".join(f"fsvc.file={name}" for name in others)):
         inside = servers.look(machine)
     with servers.by_hand(machine, server, source):
         outside = servers.look(machine)
@@ -159,7 +159,7 @@ def test_an_image_in_several_files_shows_what_it_shows_by_hand(machine, kind):
 
 def test_a_file_beside_the_source_that_is_not_there_is_named(machine):
     source = images.make_image(machine, "ewf-segments")
-    failed = machine.run("fuservicemount3", source, servers.MOUNTPOINT, "-t", "ewf", "-o", "x-fsvc.file=/images/made/none.E02",
+    failed = machine.run("fuservicemount3", source, servers.MOUNTPOINT, "-t", "ewf", "-o", "fsvc.file=/images/made/none.E02",
                          check=False)
     assert failed.returncode == 1
     assert failed.stderr.splitlines() == [f"fuservicemount3: cannot mount {source} on {servers.MOUNTPOINT}: "

@@ -41,7 +41,7 @@ static void only_what_the_line_names_may_be_opened(void **state)
 {
 	FIXTURE(true,
 		"journal=/dev/sdb,fsname=/etc/shadow,x-key=/etc/gshadow,x-fsvc.timeout=/etc/motd,quiet,"
-		"x-fsvc.file=/more");
+		"fsvc.file=/more");
 
 	assert_int_equal(policy_open(policy, "disk.img", O_RDWR, &why), 0);
 	assert_int_equal(policy_open(policy, "/dev/sdb", O_RDONLY, &why), 0);
@@ -184,9 +184,11 @@ static void the_table_gets_what_the_line_names(void **state)
 {
 	_cleanup_free_ char *kept = NULL;
 
-	FIXTURE(true, "nofail,x-a=1,ro");
-	assert_int_equal(
-		policy_table_options(policy, "x-a=1,x-a=2,user=eve,ro,nofail,-n", &kept, &why), 0);
+	FIXTURE(true, "nofail,x-a=1,ro,fsvc.file=/secret");
+	assert_int_equal(policy_table_options(policy,
+					      "x-a=1,x-a=2,user=eve,ro,nofail,-n,fsvc.file=/secret",
+					      &kept, &why),
+			 0);
 	assert_string_equal(kept, "x-a=1,nofail");
 	assert_int_equal(policy_table_options(policy, "x-a=1\n", &kept, &why), -EINVAL);
 }
