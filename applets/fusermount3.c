@@ -21,8 +21,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-#define FUSE_DEVICE "/dev/fuse"
-
 /* Where the server waits for the descriptor of /dev/fuse: the number of a socket. */
 #define SOCKET_VARIABLE "_FUSE_COMMFD"
 

@@ -12,8 +12,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define FUSE_DEVICE "/dev/fuse"
-
 /* The places for the names that the server is given: in the sandbox, or elsewhere of our own. */
 #define SANDBOX_PLACE "/fsvc"
 #define OTHER_PLACE   "/tmp/fsvc-XXXXXX"

@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define FUSE_DEVICE "/dev/fuse"
+
 /* The numbers are the same on every architecture (Linux 5.2). */
 #ifndef SYS_move_mount
 #define SYS_open_tree  428

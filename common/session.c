@@ -4,6 +4,7 @@
 #include "argfile.h"
 #include "cleanup.h"
 #include "interrupt.h"
+#include "mountapi.h"
 #include "mtab.h"
 #include "openfile.h"
 #include "wire.h"
@@ -13,8 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define FUSE_DEVICE "/dev/fuse"
 
 /* Is there where systemd manages mounts, see sd_booted(3). */
 #define SYSTEMD_RUNS "/run/systemd/system"

@@ -4,6 +4,7 @@
 #include "cleanup.h"
 #include "diag.h"
 #include "fsmount.h"
+#include "mountapi.h"
 #include "options.h"
 #include "privs.h"
 #include "words.h"
@@ -12,7 +13,6 @@
 #include <limits.h>
 #include <pwd.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 /* Where a shell looks that was given no PATH, as in the early boot. */
@@ -75,7 +75,7 @@ static int mount_on(const struct startserver *start, int fd, int mountpoint, cha
 /* *FDP: the /dev/fuse of the new mount, which the server inherits. */
 static int mount_and_drop(const struct startserver *start, int *fdp)
 {
-	_cleanup_close_ int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC), mountpoint = -1;
+	_cleanup_close_ int fd = open(FUSE_DEVICE, O_RDWR | O_CLOEXEC), mountpoint = -1;
 	char why[256] = "";
 	int error = fd < 0 ? -errno : 0;
 
@@ -93,7 +93,7 @@ static int mount_and_drop(const struct startserver *start, int *fdp)
 	error = privs_drop_for_good();
 	if (error < 0) {
 		diag_error("cannot drop privileges: %s", strerror(-error));
-		umount2(start->mountpoint, MNT_DETACH);
+		mountapi_umount(start->mountpoint);
 		return START_SYSTEM;
 	}
 	*fdp = take_fd(&fd);
