@@ -24,7 +24,7 @@ static const char help[] =
 	"  -t TYPE        the filesystem's type: NAME, fuse.NAME or fuseblk.NAME\n"
 	"  -o OPTIONS     mount options, separated by commas: what mount(8) knows, the server's, "
 	"and\n"
-	"                 x-fsvc.timeout=SECONDS for the whole mount (90 unless given),\n"
+	"                 fsvc.timeout=SECONDS for the whole mount (90 unless given),\n"
 	"                 fsvc.file=PATH for a file that the server needs beside SOURCE\n"
 	"  -r, -w         the same as -o ro, -o rw\n"
 	"  -n             keep no entry in user space's mount table\n"

@@ -91,15 +91,17 @@ static int take_own(struct call *call, const char *option)
 static int add_option(struct call *call, const char *option)
 {
 	int error = take_own(call, option);
+	enum option_class class;
 
 	if (error != 0)
 		return error < 0 ? error : 0;
+	class = option_find(option)->class;
 	call->no_dev |= strcmp(option, "nodev") == 0;
 	call->no_suid |= strcmp(option, "nosuid") == 0;
 	error = add(&call->service_options, option);
 	/* With a value, "user" is an option of servers such as curlftpfs. */
-	if (error < 0 ||
-	    (option_find(option)->class == OPTION_TABLE && strncmp(option, "user=", 5) != 0))
+	if (error < 0 || class == OPTION_HELPER ||
+	    (class == OPTION_TABLE && strncmp(option, "user=", 5) != 0))
 		return error;
 	return add(&call->server_options, option);
 }
@@ -327,7 +329,7 @@ const struct applet applet_mount_fuse3 = {
 	.name = "mount.fuse3",
 	.aliases = aliases,
 	.run = run,
-	.mounts = false, /* what it does for root it does with root's own rights */
+	.mounts = true,
 	.summary = "mounts FUSE filesystems for mount(8), through a service if there is one",
 	.help = help,
 };

@@ -202,7 +202,7 @@ static void forget_options(struct fuse_service *sf)
 	sf->noted = NULL;
 }
 
-/* Adds to ARGS what of LIST libfuse is to see: flags and table entries are the helper's business.
+/* Adds to ARGS what of LIST libfuse is to see: what is the helper's business is not.
  */
 static int pass_options(const char *list, struct fuse_args *args)
 {
@@ -218,7 +218,7 @@ static int pass_options(const char *list, struct fuse_args *args)
 		if (more == 0)
 			break;
 		class = option_find(option)->class;
-		if (class != OPTION_FLAG && class != OPTION_TABLE &&
+		if (class != OPTION_FLAG && class != OPTION_TABLE && class != OPTION_HELPER &&
 		    options_add(&passed, option) < 0)
 			return -ENOMEM;
 	}

@@ -18,18 +18,17 @@
 #define PATIENCE        30
 #define MOUNT_SECONDS   90
 #define LONGEST_SECONDS 86400
-#define TIMEOUT_OPTION  "x-fsvc.timeout="
 
 /* The time for the whole mount; 0 where the command line gives none that makes sense. */
 static unsigned int mount_seconds(const struct mountline *line)
 {
 	unsigned int seconds = MOUNT_SECONDS;
 
-	for (const char *cursor = line->options.table ? line->options.table : "";;) {
+	for (const char *cursor = line->options.helper ? line->options.helper : "";;) {
 		_cleanup_free_ char *value = NULL;
 		char rest;
 
-		if (options_next_value(&cursor, TIMEOUT_OPTION, &value) <= 0)
+		if (options_next_value(&cursor, OPTION_TIMEOUT, &value) <= 0)
 			return seconds;
 		if (sscanf(value, "%9u%c", &seconds, &rest) != 1 || seconds > LONGEST_SECONDS)
 			return 0;
@@ -128,7 +127,7 @@ static enum mounting mount_line(const struct mountline *line, const struct polic
 	enum mounting code;
 
 	if (seconds == 0) {
-		diag_error("%s wants 1 to %d seconds", TIMEOUT_OPTION, LONGEST_SECONDS);
+		diag_error("%s wants 1 to %d seconds", OPTION_TIMEOUT, LONGEST_SECONDS);
 		return MOUNTING_FAILED;
 	}
 	interrupt = interrupt_open();

@@ -70,9 +70,10 @@ static const struct option_rule rules[] = {
 	{ "comment=",            OPTION_TABLE,    0,              false },
 	{ "uhelper=",            OPTION_TABLE,    0,              false },
 	{ "helper=",             OPTION_TABLE,    0,              false },
-	{ OPTION_FILE,           OPTION_TABLE,    0,              false },
 	{ "x-*",                 OPTION_TABLE,    0,              false },
 	{ "X-*",                 OPTION_TABLE,    0,              false },
+
+	{ "fsvc.*",              OPTION_HELPER,   0,              false },
 
 	{ "allow_root",          OPTION_LIBFUSE,  0,              false },
 	{ "auto_unmount",        OPTION_LIBFUSE,  0,              false },
@@ -246,6 +247,8 @@ static int sort_one(struct options *options, const char *option)
 		return 0;
 	case OPTION_TABLE:
 		return options_add(&options->table, option);
+	case OPTION_HELPER:
+		return options_add(&options->helper, option);
 	case OPTION_PRIVATE:
 		return 0;
 	case OPTION_LIBFUSE:
@@ -275,6 +278,7 @@ void options_free(struct options *options)
 {
 	free(options->kernel);
 	free(options->table);
+	free(options->helper);
 	free(options->rest);
 	free(options->fsname);
 	free(options->subtype);

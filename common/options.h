@@ -18,12 +18,16 @@ enum option_class {
 	OPTION_SUBTYPE, /* subtype= */
 	OPTION_BLKDEV,  /* blkdev: mount as fuseblk */
 	OPTION_TABLE,   /* for user space's mount table alone */
+	OPTION_HELPER,  /* for the helper alone: not the kernel's, the server's or the table's */
 	OPTION_LIBFUSE, /* libfuse's own, with a meaning that is no file's name */
 };
 
 /* Names a file that the service may open, beside the source: fsvc.file=PATH, any number of them.
  */
 #define OPTION_FILE "fsvc.file="
+
+/* Seconds for the whole mount. */
+#define OPTION_TIMEOUT "fsvc.timeout="
 
 struct option_rule {
 	const char *name; /* ends in '=' where a value follows, in '*' where anything may */
@@ -67,7 +71,7 @@ int options_add_plain(char **listp, const char *option);
 struct options {
 	unsigned long flags; /* MS_*: the last word on each counts */
 	unsigned long named; /* the bits of it that an option named, set or cleared */
-	char *kernel, *table,
+	char *kernel, *table, *helper,
 		*rest; /* lists; NULL where empty. The rest is the server's and libfuse's */
 	char *fsname, *subtype; /* the last value, or NULL */
 	bool blkdev;

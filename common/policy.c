@@ -154,7 +154,7 @@ static bool is_option_value(const struct mountline *line, const char *path)
 /* Whether the command line names the file for no other end. */
 static bool is_extra_file(const struct mountline *line, const char *path)
 {
-	for (const char *cursor = line->options.table ? line->options.table : "";;) {
+	for (const char *cursor = line->options.helper ? line->options.helper : "";;) {
 		_cleanup_free_ char *file = NULL;
 
 		if (options_next_value(&cursor, OPTION_FILE, &file) <= 0)
@@ -286,7 +286,6 @@ int policy_table_options(const struct policy *policy, const char *options, char 
 		/* The table is for all to read: what else belongs to an image is nobody's business.
 		 */
 		if (option_find(option)->class == OPTION_TABLE &&
-		    strncmp(option, OPTION_FILE, strlen(OPTION_FILE)) != 0 &&
 		    options_have(policy->line->list, option) && options_add(&kept, option) < 0)
 			return refuse(why, "for which there is no memory", -ENOMEM);
 	}

@@ -123,6 +123,23 @@ int privs_switch_user(uid_t uid, gid_t gid, bool keep)
 	return setgid(gid) < 0 || setuid(uid) < 0 ? -errno : 0;
 }
 
+int privs_give_up(void)
+{
+	const struct capabilities none = { 0 };
+	struct capabilities left;
+	int error = 0;
+
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
+		return -errno;
+	error = set_capabilities(&none);
+	if (error == 0)
+		error = get_capabilities(&left);
+	for (int i = 0; error == 0 && i < 2; i++)
+		if (left.words[i].effective || left.words[i].permitted || left.words[i].inheritable)
+			error = -EPERM;
+	return error;
+}
+
 bool privs_can_drop(void)
 {
 	const unsigned int wanted = 1U << CAP_SETPCAP | 1U << CAP_SYS_ADMIN;

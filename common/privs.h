@@ -49,6 +49,13 @@ bool privs_left(const char **what);
  */
 int privs_switch_user(uid_t uid, gid_t gid, bool keep);
 
+/*
+ * For a program that is executed next as the caller: gives up every capability for good. Ids stay,
+ * and so does what the program itself may gain by executing another.
+ * Returns 0, or a negative errno: then nothing may be executed.
+ */
+int privs_give_up(void);
+
 /* Whether what privs_drop_for_good() and a mount before it need is there. */
 bool privs_can_drop(void);
 

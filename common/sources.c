@@ -68,7 +68,7 @@ static int fetch_first(struct source *source, struct service *service, bool *rea
 int sources_fetch(struct sources *sources, struct service *service, const struct mountline *line,
 		  const char *mountpoint, bool *read_only)
 {
-	const char *cursor = line->options.table ? line->options.table : "";
+	const char *cursor = line->options.helper ? line->options.helper : "";
 	struct source *source;
 	int error = add(sources, line->source, mountpoint, &source);
 

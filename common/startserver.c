@@ -146,6 +146,13 @@ int startserver_exec(const struct startserver *start)
 	char device[32] = "";
 	int code, error, fd = -1;
 
+	/* A server runs with the caller's rights: root's are root's own, and others have none here.
+	 */
+	error = privs_caller_is_root() ? 0 : privs_give_up();
+	if (error < 0) {
+		diag_error("cannot give up privileges: %s", strerror(-error));
+		return START_SYSTEM;
+	}
 	if (start->drop_privileges && !privs_can_drop()) {
 		diag_error("drop_privileges needs CAP_SYS_ADMIN and CAP_SETPCAP: run it as root");
 		return START_USAGE;

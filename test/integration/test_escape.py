@@ -66,7 +66,7 @@ def misbehave(arena, unhurt):
     """Mounts a server with a bad habit: the caller hears of it in time, in one line, and has no mount."""
 
     def misbehave(habit, *options):
-        failed = arena.mount_hostile(f"habit={habit}", "x-fsvc.timeout=3", *options)
+        failed = arena.mount_hostile(f"habit={habit}", "fsvc.timeout=3", *options)
         assert failed.returncode == 1
         assert len(failed.stderr.splitlines()) == 1
         return arena.said()
@@ -136,7 +136,7 @@ def within_limits(arena, unhurt):
 
     def within_limits(habit):
         with escape.cgroups_by_hand(**by_hand) as cgroups:
-            code, said = arena.mount_hostile_within(cgroups, f"habit={habit}", "x-fsvc.timeout=6")
+            code, said = arena.mount_hostile_within(cgroups, f"habit={habit}", "fsvc.timeout=6")
             assert code == 1 and len(said.splitlines()) == 1
             wait_for(lambda: not arena.services(), PATIENCE, "the end of the service")
             return arena.said()

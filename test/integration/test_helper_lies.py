@@ -16,7 +16,7 @@ from kit.channel import HungUp
 from kit.fake_service import HELPER, MARGIN, QUICK
 from kit.programs import wait_for, without_system_call
 
-IN_TIME = ["-o", f"x-fsvc.timeout={QUICK}"]
+IN_TIME = ["-o", f"fsvc.timeout={QUICK}"]
 
 
 # commands of the wrong form
@@ -193,13 +193,13 @@ def test_a_service_whose_queue_is_full_is_given_up(start, listen, run):
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "x", "", "1s", "99999999999999999999", "1e3", "nan"])
 def test_a_time_that_is_none_is_a_usage_error(start, seconds):
-    begun = start("-o", f"x-fsvc.timeout={seconds}")
-    begun.fails_in_one_line("x-fsvc.timeout")
+    begun = start("-o", f"fsvc.timeout={seconds}")
+    begun.fails_in_one_line("fsvc.timeout")
 
 
 def test_a_user_on_a_terminal_is_told_what_the_helper_waits_for(start):
     master, terminal = pty.openpty()
-    begun = start("-o", "x-fsvc.timeout=8", stderr=terminal)
+    begun = start("-o", "fsvc.timeout=8", stderr=terminal)
     os.close(terminal)
     service = begun.connect()
     service.receive_hello()

@@ -130,7 +130,7 @@ def test_a_killed_server_ends_one_mount_and_nothing_else(single_file, mount, sou
 
 
 def test_a_deadline_on_the_command_line_does_not_disturb_the_server(single_file, mount, mountpoint):
-    succeeds(mount("-o", "x-fsvc.timeout=20"))
+    succeeds(mount("-o", "fsvc.timeout=20"))
     unmount(single_file, mountpoint)
 
 
@@ -225,7 +225,7 @@ def test_a_server_that_fails_leaves_nothing(serve, run, source, mountpoint, serv
 
 def test_a_server_that_hangs_is_given_up(serve, run, source, mountpoint):
     service = serve("/bin/sleep", "600")
-    helper = run(*HELPER, source, mountpoint, "-t", "fuse.toy", "-o", "x-fsvc.timeout=1")
+    helper = run(*HELPER, source, mountpoint, "-t", "fuse.toy", "-o", "fsvc.timeout=1")
     result = helper.wait()
     assert result.code == 1 and result.seconds < 4
     assert_names_the_journal(result.one_line(), helper.pid)

@@ -125,8 +125,8 @@ def test_a_server_that_is_one_file_expects_a_file_to_be_mounted_on(greeted, work
 
 
 def test_the_time_that_the_helper_may_take_means_nothing_to_a_server(greeted):
-    commands = greeted("-o", "x-fsvc.timeout=20").commands_until("DOIT")
-    assert b"x-fsvc.timeout=20" not in options_of(commands, "OPTS")
+    commands = greeted("-o", "fsvc.timeout=20").commands_until("DOIT")
+    assert b"fsvc.timeout=20" not in options_of(commands, "OPTS")
 
 
 # what a server serves

@@ -29,6 +29,10 @@ static void each_option_finds_its_class(void **state)
 		{ "blkdev", OPTION_BLKDEV },
 		{ "user=alice", OPTION_TABLE },
 		{ "x-systemd.automount", OPTION_TABLE },
+		{ "fsvc.file=/a", OPTION_HELPER },
+		{ "fsvc.timeout=3", OPTION_HELPER },
+		{ "fsvc.unheard-of", OPTION_HELPER },
+		{ "fsvc=never", OPTION_SERVER },
 		{ "x", OPTION_SERVER },
 		{ "auto_unmount", OPTION_LIBFUSE },
 		{ "journal=/dev/sdb", OPTION_SERVER },
@@ -78,13 +82,15 @@ static void options_go_where_they_belong(void **state)
 	_cleanup_options_ struct options options = { 0 };
 
 	(void)state;
-	assert_int_equal(options_sort("ro,nofail,max_read=4096,fsname=a\\,b,fd=9,subtype=s,blkdev,"
-				      "threads=4,x-foo=1,default_permissions,clone_fd,noexec",
-				      &options),
-			 0);
+	assert_int_equal(
+		options_sort("ro,nofail,max_read=4096,fsname=a\\,b,fd=9,subtype=s,blkdev,"
+			     "threads=4,x-foo=1,fsvc.file=/a,default_permissions,clone_fd,noexec",
+			     &options),
+		0);
 	assert_int_equal(options.flags, MS_RDONLY | MS_NOEXEC);
 	assert_string_equal(options.kernel, "max_read=4096,default_permissions");
 	assert_string_equal(options.table, "nofail,x-foo=1");
+	assert_string_equal(options.helper, "fsvc.file=/a");
 	assert_string_equal(options.rest, "threads=4,clone_fd");
 	assert_string_equal(options.fsname, "a,b");
 	assert_string_equal(options.subtype, "s");

@@ -40,7 +40,7 @@ static void teardown(struct fixture *fixture)
 static void only_what_the_line_names_may_be_opened(void **state)
 {
 	FIXTURE(true,
-		"journal=/dev/sdb,fsname=/etc/shadow,x-key=/etc/gshadow,x-fsvc.timeout=/etc/motd,quiet,"
+		"journal=/dev/sdb,fsname=/etc/shadow,x-key=/etc/gshadow,fsvc.timeout=/etc/motd,quiet,"
 		"fsvc.file=/more");
 
 	assert_int_equal(policy_open(policy, "disk.img", O_RDWR, &why), 0);

@@ -13,7 +13,7 @@ from .channel import PATIENCE, Channel, HungUp
 from .programs import FSVC, Program, Result, wait_for
 
 SOCKETS = "/run/filesystems"
-QUICK = 2  # seconds of x-fsvc.timeout in tests that wait for it
+QUICK = 2  # seconds of fsvc.timeout in tests that wait for it
 HELPER = (FSVC, "fuservicemount3")
 MARGIN = 3  # seconds that a busy machine may need on top
 
