@@ -1,54 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A set-user-ID helper in the hands of somebody who is not root: what the caller may not, the service may not."""
 
-import contextlib
 import errno
 import os
-import shutil
-import stat
 import subprocess
 
 import pytest
 
 from kit import mounts, protocol
-from kit.programs import AS_NOBODY, FSVC, NOBODY
-
-
-@pytest.fixture
-def fuse_conf(work):
-    """Puts other words into fuse.conf, for this namespace alone; there are none at first."""
-    ours = work / "fuse.conf"
-    ours.touch()
-    mounts.mount(ours, "/etc/fuse.conf", None, mounts.BIND)
-    yield ours.write_text
-    mounts.detach("/etc/fuse.conf")
-
-
-@pytest.fixture
-def as_user(listen, fuse_conf, work, source, mountpoint):
-    """What makes an attempt one of a user, who owns the source and the mountpoint, with a set-user-ID helper."""
-    programs = work / "programs"
-    programs.mkdir()
-    for path in source, mountpoint:
-        os.chown(path, NOBODY, NOBODY)
-    with mounts.tmpfs(programs):
-        mounts.mount(None, programs, None, mounts.REMOUNT | mounts.BIND)  # without nosuid and nodev
-        helper = shutil.copy(FSVC, programs / "fuservicemount3")
-        os.chmod(helper, 0o4755)
-        with device_for_everybody(programs / "fuse"):
-            yield {"command": [*AS_NOBODY, helper], "listener": listen(mode=0o222)}
-
-
-@contextlib.contextmanager
-def device_for_everybody(path):
-    """/dev/fuse as udev makes it elsewhere, for this namespace alone."""
-    os.mknod(path, stat.S_IFCHR, os.stat("/dev/fuse").st_rdev)
-    os.chmod(path, 0o666)
-    mounts.mount(path, "/dev/fuse", None, mounts.BIND)
-    try:
-        yield
-    finally:
-        mounts.detach("/dev/fuse")
+from kit.programs import AS_NOBODY, NOBODY
+from kit.users import as_user, fuse_conf, set_user_id  # noqa: F401, fixtures
 
 
 def test_a_user_is_introduced_without_any_right(attempt, as_user):

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Exchanges two names as fast as it can, until it is told to stop; then prints how often it did.
+
+Run as a program, it is a user who waits for the moment between a look at a name and its use.
+"""
+
+import contextlib
+import ctypes
+import signal
+import subprocess
+import sys
+import time
+
+from_here, EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+
+
+def main(one, other):
+    exchange = ctypes.CDLL(None).renameat2
+    one, other = one.encode(), other.encode()
+    going, swaps = [True], 0
+    signal.signal(signal.SIGTERM, lambda *_: going.clear())
+    while going:
+        if exchange(from_here, one, from_here, other, EXCHANGE) == 0:
+            swaps += 1
+        # Without a pause the kernel lets few others at the directory.
+        for _ in range(swaps % 40):
+            pass
+    print(swaps)
+
+
+@contextlib.contextmanager
+def racing(one, other, **user):
+    """Gives a list that holds the number of swaps in the end."""
+    swaps = []
+    racer = subprocess.Popen(["/usr/bin/python3", "-I", __file__, str(one), str(other)], stdout=subprocess.PIPE, **user)
+    try:
+        time.sleep(0.2)
+        yield swaps
+    finally:
+        racer.terminate()
+        swaps.append(int(racer.communicate(timeout=10)[0]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
