@@ -472,7 +472,7 @@ for request in 16, 0x4206:  # PTRACE_ATTACH, PTRACE_SEIZE
         done.append(f"ptrace {request:#x}")
 for name in "mem", "environ", "maps", "auxv", "stack", "syscall", "fd/0", "cwd", "exe", "ns/mnt", "map_files", "io":
     try:
-        os.read(os.open(f"/proc/{pid}/{name}", os.O_RDONLY), 1)
+        os.open(f"/proc/{pid}/{name}", os.O_RDONLY)
         done.append(name)
     except OSError:
         pass
