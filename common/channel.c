@@ -125,6 +125,16 @@ int channel_refuse_descriptors(int fd)
 	return 0;
 }
 
+int channel_identify(struct channel *channel)
+{
+	int on = 1;
+
+	if (setsockopt(channel->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+		return -errno;
+	channel->identifies = true;
+	return 0;
+}
+
 int channel_connect(struct channel *channel, const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -272,26 +282,50 @@ static int receive_descriptor(struct msghdr *message, int *fdp)
 	return bad ? -EBADMSG : 0;
 }
 
+/* The place for the sender's identity, and for nothing beside it: descriptors are dropped. */
+union identity {
+	struct cmsghdr header;
+	char room[CMSG_SPACE(sizeof(struct ucred))];
+};
+
+static pid_t receive_identity(struct msghdr *message)
+{
+	struct cmsghdr *part = CMSG_FIRSTHDR(message);
+	struct ucred identity = { 0 };
+
+	if (part && part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_CREDENTIALS &&
+	    part->cmsg_len == CMSG_LEN(sizeof(identity)))
+		memcpy(&identity, CMSG_DATA(part), sizeof(identity));
+	return identity.pid;
+}
+
 /* Receives what comes next. Returns its true size, also where the room holds but a part of it. */
 static ssize_t receive_bytes(struct channel *channel, int *fdp)
 {
 	struct iovec data = { .iov_base = channel->room, .iov_len = WIRE_PACKET_MAX };
 	union control control;
+	union identity identity;
 
 	for (;;) {
 		/* Without room for control messages the kernel drops descriptors itself. */
-		struct msghdr message = { .msg_iov = &data,
-					  .msg_iovlen = 1,
-					  .msg_control = fdp ? &control : NULL,
-					  .msg_controllen = fdp ? sizeof(control) : 0 };
-		ssize_t received =
-			recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+		struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
+		ssize_t received;
 		int error;
 
+		if (fdp) {
+			message.msg_control = &control;
+			message.msg_controllen = sizeof(control);
+		} else if (channel->identifies) {
+			message.msg_control = &identity;
+			message.msg_controllen = sizeof(identity);
+		}
+		received =
+			recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
 		if (received == 0)
 			return -ECONNRESET;
 		if (received > 0) {
 			error = fdp ? receive_descriptor(&message, fdp) : 0;
+			channel->sender = fdp ? 0 : receive_identity(&message);
 			return error < 0 ? error : received;
 		}
 		if (errno != EAGAIN && errno != EINTR)

@@ -7,7 +7,9 @@
 
 #include "wire.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct channel {
 	int fd;           /* the socket, or -1; channel_close() closes it */
@@ -16,6 +18,10 @@ struct channel {
 
 	/* Room for a packet each way, made when it is needed; channel_close() frees it. */
 	char *room;
+
+	/* Who sent the last packet, as the kernel says; 0: not known. See channel_identify(). */
+	pid_t sender;
+	bool identifies;
 
 	/* See channel_wait_for(). */
 	const char *waiting_for;
@@ -52,6 +58,13 @@ int channel_check_buffer(int fd);
  * A kernel that does not know how is fine: 0.
  */
 int channel_refuse_descriptors(int fd);
+
+/*
+ * From here on the kernel says who sends each packet, for CHANNEL->sender (SO_PASSCRED, unix(7)).
+ * Who has accepted the connection need not be who speaks: a service manager accepts for others.
+ * To be called before the first packet goes out. Returns 0 or a negative errno.
+ */
+int channel_identify(struct channel *channel);
 
 /*
  * Sends PACKET, and a copy of FD with it where FD is not negative.

@@ -19,13 +19,21 @@ static sigset_t signals(void)
 	return set;
 }
 
+/* Catching, unlike ignoring, does not outlive an exec(2). */
+static void pass_over(int number)
+{
+	(void)number;
+}
+
 int interrupt_open(void)
 {
 	sigset_t set = signals();
 	int fd;
 
-	/* A message into a pipe that nobody reads must not end what it tells of. */
-	signal(SIGPIPE, SIG_IGN);
+	/* A message into a pipe that nobody reads must not end what it tells of, and a file that
+	 * the caller lets grow no further is an error that can be told. */
+	signal(SIGPIPE, pass_over);
+	signal(SIGXFSZ, pass_over);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -39,12 +39,11 @@ static unsigned int mount_seconds(const struct mountline *line)
  * Opens the mountpoint, once: from here on it is this descriptor, whatever becomes of the name.
  * Users could make the last part of the name a symlink to a place that is not theirs.
  */
-static int open_mountpoint(const struct policy *policy, char **targetp, mode_t *modep)
+static int open_mountpoint(const struct policy *policy, mode_t *modep)
 {
 	const char *name = policy->line->mountpoint, *why = NULL;
 	_cleanup_close_ int fd = -1;
 	struct stat status = { 0 };
-	char path[32];
 	int error;
 
 	fd = open(name, O_PATH | O_CLOEXEC | (policy->root ? 0 : O_NOFOLLOW));
@@ -53,13 +52,6 @@ static int open_mountpoint(const struct policy *policy, char **targetp, mode_t *
 	if (error < 0) {
 		diag_error("cannot mount on %s%s%s: %s", name, why ? ", " : "", why ? why : "",
 			   strerror(-error));
-		return error;
-	}
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	*targetp = realpath(path, NULL);
-	if (!*targetp) {
-		error = -errno;
-		diag_error("cannot mount on %s: %s (is /proc mounted?)", name, strerror(-error));
 		return error;
 	}
 	return take_fd(&fd);
@@ -121,7 +113,6 @@ static enum mounting mount_line(const struct mountline *line, const struct polic
 				bool optional)
 {
 	_cleanup_close_ int mountpoint = -1, interrupt = -1;
-	_cleanup_free_ char *target = NULL;
 	unsigned int seconds = mount_seconds(line);
 	struct session session = { .line = line, .policy = policy, .patience = PATIENCE };
 	enum mounting code;
@@ -140,7 +131,7 @@ static enum mounting mount_line(const struct mountline *line, const struct polic
 					    .interrupt = interrupt };
 	/* It may be on a network that is gone, and nothing is left behind yet. */
 	interrupt_let_through(session.channel.deadline);
-	mountpoint = open_mountpoint(policy, &target, &session.mountpoint_mode);
+	mountpoint = open_mountpoint(policy, &session.mountpoint_mode);
 	interrupt_hold();
 	if (mountpoint < 0)
 		return MOUNTING_FAILED;
@@ -149,7 +140,6 @@ static enum mounting mount_line(const struct mountline *line, const struct polic
 	if (code != MOUNTING_DONE)
 		return code;
 	session.mountpoint = mountpoint;
-	session.target = target;
 	code = report(&session, session_run(&session));
 	channel_close(&session.channel);
 	return code;

@@ -5,14 +5,21 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Version 3 of capget(2) and capset(2) speaks of 64 capabilities, in two words (Linux 2.6.26). */
 struct capabilities {
 	struct __user_cap_data_struct words[2];
 };
+
+#define TO_MOUNT   (1U << CAP_SYS_ADMIN)
+#define TO_BE_ROOT (1U << CAP_SETUID | 1U << CAP_SETGID)
 
 static int get_capabilities(struct capabilities *set)
 {
@@ -58,7 +65,7 @@ int privs_become_caller(bool mounts)
 	error = get_capabilities(&kept);
 	if (error < 0)
 		return error;
-	kept.words[0].permitted &= mounts && !privs_caller_is_root() ? 1U << CAP_SYS_ADMIN : 0;
+	kept.words[0].permitted &= mounts && !privs_caller_is_root() ? TO_MOUNT | TO_BE_ROOT : 0;
 	kept.words[1].permitted = 0;
 	for (int i = 0; i < 2; i++)
 		kept.words[i].effective = kept.words[i].inheritable = 0;
@@ -77,7 +84,8 @@ int privs_become_caller(bool mounts)
 	return 0;
 }
 
-static void set_effective(bool on)
+/* Makes those of WANTED effective that are permitted, and no others. */
+static void set_effective(unsigned int wanted)
 {
 	int saved = errno;
 	struct capabilities set;
@@ -85,7 +93,7 @@ static void set_effective(bool on)
 	/* Root acts as itself: there is nothing to raise, and nothing of the caller's to take away.
 	 */
 	if (!privs_caller_is_root() && get_capabilities(&set) == 0) {
-		set.words[0].effective = on ? set.words[0].permitted : 0;
+		set.words[0].effective = set.words[0].permitted & wanted;
 		set_capabilities(&set);
 	}
 	errno = saved;
@@ -93,12 +101,54 @@ static void set_effective(bool on)
 
 void privs_raise(void)
 {
-	set_effective(true);
+	set_effective(TO_MOUNT);
 }
 
 void privs_lower(void)
 {
-	set_effective(false);
+	set_effective(0);
+}
+
+/* For the child of privs_as_root(). What has the caller's ids no more, the caller cannot signal. */
+static int become_root(void)
+{
+	const struct capabilities none = { 0 };
+
+	set_effective(TO_BE_ROOT);
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return -EPERM;
+	setsid();
+	clearenv();
+	umask(S_IWGRP | S_IWOTH);
+	/* A limit of the caller's on the size of files is an error then, and not the end. */
+	signal(SIGXFSZ, SIG_IGN);
+	return set_capabilities(&none);
+}
+
+int privs_as_root(int (*function)(void *argument), void *argument)
+{
+	struct capabilities set;
+	int status, error;
+	pid_t child;
+
+	if (privs_caller_is_root())
+		return function(argument);
+	error = get_capabilities(&set);
+	if (error < 0 || (set.words[0].permitted & TO_BE_ROOT) != TO_BE_ROOT)
+		return -EPERM;
+	/* A caller may have left it ignored, and then there is no child to wait for. */
+	signal(SIGCHLD, SIG_DFL);
+	child = fork();
+	if (child < 0)
+		return -errno;
+	if (child == 0) {
+		error = become_root();
+		_exit(-(error < 0 ? error : function(argument)));
+	}
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
 }
 
 bool privs_left(const char **what)

@@ -3,8 +3,9 @@
  * Whose rights the process acts with. No other module changes an id or a capability.
  *
  * Installed set-user-ID root and run by somebody else, the process becomes the caller at once, in
- * every id, and keeps one capability to mount with, which is off but between privs_raise() and
- * privs_lower(). A reader who greps for these two sees every line that runs with privilege.
+ * every id, and keeps what it mounts with, CAP_SYS_ADMIN, off but between privs_raise() and
+ * privs_lower(), and what privs_as_root() needs for a child. A reader who greps for these three
+ * sees every line that runs with privilege.
  * Run by root, nothing changes: root is the caller.
  */
 #pragma once
@@ -21,7 +22,8 @@ int privs_guard_standard_descriptors(void);
 
 /*
  * For main, before anything is read: becomes the caller for good.
- * MOUNTS: CAP_SYS_ADMIN stays permitted, not effective, where the process has it.
+ * MOUNTS: CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID stay permitted, not effective, where the process
+ * has them.
  * Returns 0, or a negative errno: then the process must end.
  */
 int privs_become_caller(bool mounts);
@@ -31,6 +33,14 @@ void privs_raise(void);
 
 /* Takes it back. errno is kept. */
 void privs_lower(void);
+
+/*
+ * Runs FUNCTION as the owner of root's files: as a process of its own that has root's ids, no
+ * capability, no environment, and no terminal from which the caller could stop it half-way. Where
+ * the caller is root, it is called as it is.
+ * Returns what FUNCTION returns, 0 or a negative errno; -EPERM where there is no privilege for it.
+ */
+int privs_as_root(int (*function)(void *argument), void *argument);
 
 /* Whether the caller is root, by the real user id: the only one that a caller cannot choose. */
 bool privs_caller_is_root(void);

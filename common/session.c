@@ -7,6 +7,7 @@
 #include "mountapi.h"
 #include "mtab.h"
 #include "openfile.h"
+#include "record.h"
 #include "wire.h"
 
 #include <fcntl.h>
@@ -14,10 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* Is there where systemd manages mounts, see sd_booted(3). */
-#define SYSTEMD_RUNS "/run/systemd/system"
-#define DEPENDENCE   "_netdev"
 
 /* No honest service needs as many; a hostile one is not to keep the helper busy. */
 #define MOST_COMMANDS 1000
@@ -400,24 +397,32 @@ static int shake_hands(struct session *session)
 }
 
 /*
- * systemd's word for a mount that needs more than the kernel. When the machine shuts down, such a
- * mount ends before the service that it lives by. It looks for the word in user space's table.
+ * Tells the mount table of what is about to be in place. That it could not be is worth a word where
+ * the caller's own options are lost by it.
  */
-static int add_dependence(struct session *session)
+static void record(struct session *session, char **targetp)
 {
-	if (session->no_table || access(SYSTEMD_RUNS, F_OK) < 0)
-		return 0;
-	return options_add_plain(&session->table_options, DEPENDENCE);
+	int error = record_mount(
+		&(struct record){
+			.source = session->source,
+			.type = session->fuseblk ? "fuseblk" : "fuse",
+			.options = session->table_options,
+			.mountpoint = session->mountpoint,
+			.server = session->channel.sender,
+			.by_user = !session->policy->root,
+		},
+		targetp);
+
+	if (error < 0 && session->table_options)
+		blame(session, "the options %s are not recorded in the mount table: %s",
+		      session->table_options,
+		      error == -ENOSYS ? "libmount is not there" : strerror(-error));
 }
 
 /* The service has said that it serves: shows the mount. */
 static int finish(struct session *session)
 {
-	struct mtab_entry entry = {
-		.source = session->source,
-		.target = session->target,
-		.type = session->fuseblk ? "fuseblk" : "fuse",
-	};
+	_cleanup_free_ char *target = NULL;
 	bool mounted = session->mount.fd >= 0 || session->mount.root >= 0;
 	const char *why = NULL;
 	int error;
@@ -430,21 +435,15 @@ static int finish(struct session *session)
 		      session->exitcode);
 		return -EIO;
 	}
-	if (add_dependence(session) < 0)
-		return -ENOMEM;
-	entry.options = session->no_table ? NULL : session->table_options;
-	/* The last moment at which to touch the target is before the server answers for it. */
-	error = mtab_add(&entry);
-	/* What the caller did not ask for is not missed. */
-	if (error < 0 && strcmp(entry.options, DEPENDENCE) != 0)
-		blame(session, "the options %s are not recorded in the mount table: %s",
-		      entry.options, error == -ENOSYS ? "libmount is not there" : strerror(-error));
+	if (!session->no_table)
+		record(session, &target);
 	/* Once more: many mounts may have been begun before the first of them was there. */
 	error = policy_mountpoint(session->policy, session->mountpoint, &why);
 	if (error >= 0)
 		error = fsmount_attach(&session->mount, session->mountpoint);
 	if (error < 0) {
-		mtab_remove(&entry);
+		if (target)
+			mtab_remove(target);
 		blame(session, "cannot put the mount in place%s%s: %s", why ? ", " : "",
 		      why ? why : "", strerror(-error));
 	}
@@ -479,6 +478,8 @@ int session_run(struct session *session)
 	session->fusedev = -1;
 	session->no_table = session->line->no_table;
 	error = channel_refuse_descriptors(session->channel.fd);
+	if (error >= 0)
+		error = channel_identify(&session->channel);
 	if (error < 0)
 		blame(session, "cannot prepare the connection: %s", strerror(-error));
 	else

@@ -18,7 +18,6 @@ struct session {
 	const struct policy *policy;
 	int mountpoint;         /* O_PATH */
 	mode_t mountpoint_mode; /* its st_mode */
-	const char *target;     /* the mountpoint's absolute path, for the mount table */
 	unsigned int patience;  /* seconds until the first answer */
 
 	/* The session's own. */

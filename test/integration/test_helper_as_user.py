@@ -4,6 +4,7 @@
 import errno
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +89,43 @@ def test_a_user_mounts_on_no_directory_of_somebody_else(start, as_user, work):
     begun = start(mountpoint=other, **as_user)
     begun.try_to_mount()
     assert begun.fails().one_line()
+
+
+def test_a_users_mount_is_recorded_for_umount_in_a_table_that_is_roots(attempt, as_user):
+    begun = attempt("-o", "x-gvfs-show", **as_user)
+    assert begun.service.command(protocol.mtab("x-gvfs-show")) == 0
+    begun.mount()
+    entry, = mounts.entries_of(begun.mountpoint)
+    assert entry["OPTS"].split(",")[:3] == ["x-gvfs-show", "user=nobody", "uhelper=fuse"]
+    assert entry["ATTRS"].startswith(f"fsvc.server={os.getpid()}:")
+    for table in Path("/run/mount").iterdir():
+        status = table.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o022) == (0, 0, 0), table
+    begun.unmount()
+
+
+@pytest.fixture
+def long_table():
+    """A mount table of some size, which is whole afterwards."""
+    lines = [f"SRC=/nothing TARGET=/nowhere/{number} ROOT=/ OPTS=user=somebody" for number in range(100)]
+    table = Path("/run/mount/utab")
+    table.write_text("\n".join(lines) + "\n")
+    yield table
+    assert [line.rstrip() for line in mounts.user_table()] == lines
+    table.unlink()
+
+
+def test_a_users_limit_does_not_cut_the_mount_table(attempt, as_user, long_table):
+    command = ["prlimit", "--fsize=4096", "env", "--ignore-signal=CHLD", *as_user.pop("command")]
+    begun = attempt(command=command, **as_user)
+    begun.mount()
+    assert mounts.entries_of(begun.mountpoint) == []
+    assert {path.name for path in Path("/run/mount").iterdir()} <= {"utab", "utab.lock"}
+    begun.unmount()
+
+
+def test_a_limit_that_leaves_no_room_for_the_command_line_is_named(start, as_user):
+    command = ["prlimit", "--fsize=1000", *as_user.pop("command")]
+    begun = start("-o", f"long={2000 * 'x'}", command=command, **as_user)
+    begun.connect()
+    begun.fails_in_one_line("cannot hand over the command line: File too large")

@@ -4,10 +4,11 @@
 import errno
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
-from kit import mounts, protocol
+from kit import mounts, programs, protocol
 from kit.mounts import at
 
 
@@ -397,3 +398,38 @@ def test_a_service_that_hangs_up_after_mounting_leaves_nothing_mounted(attempt):
     begun.prepare()
     begun.service.hang_up()
     begun.blames_the_service()
+
+
+# the server's entry
+
+
+def start_time(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+def test_the_mount_table_knows_the_server_whoever_accepted_for_it(attempt):
+    """As with a service manager: what listens and accepts is not what serves."""
+    begun = attempt()
+    begun.prepare()
+    with programs.forked(lambda: begun.service.send(protocol.byee(0))) as server:
+        assert begun.helper.wait().code == 0
+        entry, = mounts.entries_of(begun.mountpoint)
+        assert entry["ATTRS"] == f"fsvc.server={server}:{start_time(server)}"
+    begun.unmount()
+    assert mounts.entries_of(begun.mountpoint) == []
+
+
+def test_without_an_entry_in_the_mount_table_there_is_no_server_in_it(attempt):
+    begun = attempt("-n")
+    begun.mount()
+    assert mounts.entries_of(begun.mountpoint) == []
+    begun.unmount()
+
+
+def test_the_mount_table_has_the_place_that_is_mounted_on_and_not_its_former_name(attempt, work, mountpoint):
+    begun = attempt()
+    begun.place = mountpoint.rename(work / "moved")
+    begun.mount()
+    assert mounts.entries_of(mountpoint) == []
+    assert len(mounts.entries_of(begun.place)) == 1
+    begun.unmount()

@@ -117,6 +117,13 @@ def test_unmounting_ends_the_service(machine):
     wait_for(lambda: not machine.path(f"/proc/{pid}").exists(), what="the end of the server")
 
 
+def test_the_mount_table_knows_the_main_process_of_the_service(machine, tree):
+    """systemd has accepted the connection, and is not what umount has to wait for."""
+    unit, = instances(machine)
+    main = machine.run("systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip()
+    assert f" ATTRS=fsvc.server={main}:" in machine.path("/run/mount/utab").read_text()
+
+
 @pytest.mark.parametrize("on", ["file", "loop"])
 @pytest.mark.parametrize("subtype", ["single_file_ll", "single_file_hl"])
 def test_a_sample_reads_and_writes(machine, subtype, on):

@@ -130,6 +130,22 @@ def descriptors_of(pid):
     return found
 
 
+@contextlib.contextmanager
+def forked(function):
+    """A copy of this process that calls the function and waits to be ended: its pid."""
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            function()
+            signal.pause()
+        os._exit(1)
+    try:
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 def adopt_orphans():
     """A daemon whose parent has left becomes a child of the tests, so that none escapes them."""
     mounts.check(mounts.LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "record.h"
+
+#include "cleanup.h"
+#include "mtab.h"
+#include "options.h"
+
+#include <limits.h>
+#include <pwd.h>
+#include <string.h>
+
+/* Is there where systemd manages mounts, see sd_booted(3). */
+#define SYSTEMD_RUNS "/run/systemd/system"
+/*
+ * systemd's word for a mount that needs more than the kernel. When the machine shuts down, such a
+ * mount ends before the service that it lives by. It looks for the word in user space's table.
+ */
+#define DEPENDENCE "_netdev"
+
+/* umount(8) leaves it to umount.fuse whether a user may unmount, see mount(8). */
+#define USERS_HELPER "uhelper=fuse"
+
+static int add_user(char **list)
+{
+	const struct passwd *user = getpwuid(getuid());
+	_cleanup_free_ char *option = NULL;
+
+	if (!user)
+		return 0;
+	if (asprintf(&option, "user=%s", user->pw_name) < 0) {
+		option = NULL;
+		return -ENOMEM;
+	}
+	return options_add(list, option);
+}
+
+static int collect_options(const struct record *record, char **list)
+{
+	int error = 0;
+
+	if (record->options)
+		error = options_add_plain(list, record->options);
+	if (error == 0 && record->by_user)
+		error = add_user(list);
+	if (error == 0 && record->by_user)
+		error = options_add_plain(list, USERS_HELPER);
+	if (error == 0 && access(SYSTEMD_RUNS, F_OK) == 0)
+		error = options_add_plain(list, DEPENDENCE);
+	return error;
+}
+
+/* The server of a mount that is in place decides how long a look at it takes: this is none. */
+static int find_target(int mountpoint, char **targetp)
+{
+	char path[32], target[PATH_MAX];
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", mountpoint);
+	length = readlink(path, target, sizeof(target) - 1);
+	if (length < 0)
+		return -errno;
+	target[length] = '\0';
+	*targetp = strdup(target);
+	return *targetp ? 0 : -ENOMEM;
+}
+
+int record_mount(const struct record *record, char **targetp)
+{
+	_cleanup_free_ char *options = NULL;
+	struct mtab_entry entry = { .source = record->source, .type = record->type };
+	int error;
+
+	*targetp = NULL;
+	error = find_target(record->mountpoint, targetp);
+	if (error == 0)
+		error = collect_options(record, &options);
+	if (error < 0)
+		return error;
+	entry.target = *targetp;
+	entry.options = options;
+	if (record->server > 0)
+		process_identify(record->server, &entry.server);
+	return mtab_add(&entry);
+}
