@@ -364,8 +364,8 @@ def test_a_very_large_environment_changes_nothing(attempt, user):
     begun.unmount()
 
 
-LIMITS = [("NOFILE", limit) for limit in range(9)] + [
-    ("FSIZE", 0), ("AS", 1 << 20), ("AS", 1 << 23), ("AS", 1 << 24), ("DATA", 0), ("DATA", 1 << 17), ("CPU", 0), ("NPROC", 0),
+LIMITS = [("NOFILE", limit) for limit in range(14)] + [
+    ("FSIZE", 0), *(("AS", mega << 20) for mega in (1, 3, 4, 5, 6, 8, 16)), ("DATA", 0), ("DATA", 1 << 17), ("CPU", 0), ("NPROC", 0),
     ("STACK", 1 << 16), ("STACK", 1 << 13), ("MEMLOCK", 0), ("CORE", resource.RLIM_INFINITY), ("SIGPENDING", 0),
 ]
 
@@ -446,9 +446,10 @@ def test_an_odd_name_of_the_program_is_no_way_in(closing, set_user_id, name):
     assert len(result.errors) < 1000 and result.one_line()
 
 
-MANY = {"many": ["a"] * 180_000, "long": ["b" * 131_071] * 13, "options": ["-o", "c," * 60_000], "source": ["-o", "fsname=" + "d" * 131_000],
+MANY = {"many": ["-a"] * 160_000, "long": ["-" + "b" * 131_070] * 13, "nonsense": ["a"] * 180_000, "options": ["-o", "c," * 60_000], "source": ["-o", "fsname=" + "d" * 131_000],
         "names": ["-o", "fsvc.file=" + "e" * 130_000], "numbers": ["-o", "fsvc.timeout=" + "9" * 130_000],
-        "max_read": ["-o", "max_read=" + "9" * 130_000], "dashes": ["-" + "r" * 131_000], "types": ["-t", "f" * 131_000]}
+        "max_read": ["-o", "max_read=" + "9" * 130_000], "dashes": ["-" + "r" * 131_000], "types": ["-t", "f" * 131_000],
+        "all options": ["-o", "c" * 60 + "," + "d," * 2000] * 100}
 
 
 @pytest.mark.parametrize("words", MANY.values(), ids=MANY)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from_here, EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
 def main(one, other):
@@ -20,7 +20,7 @@ def main(one, other):
     going, swaps = [True], 0
     signal.signal(signal.SIGTERM, lambda *_: going.clear())
     while going:
-        if exchange(from_here, one, from_here, other, EXCHANGE) == 0:
+        if exchange(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) == 0:
             swaps += 1
         # Without a pause the kernel lets few others at the directory.
         for _ in range(swaps % 40):
