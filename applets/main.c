@@ -18,8 +18,8 @@
  * but for the calls that need privilege; see privs.h.
  */
 static const struct applet *const applets[] = {
-	&applet_fuservicemount3, &applet_fsvc_open,  &applet_mount_fuse3,
-	&applet_fusermount3,     &applet_fusermount,
+	&applet_fuservicemount3, &applet_fsvc_open,   &applet_fsvc_umount,
+	&applet_mount_fuse3,     &applet_fusermount3, &applet_fusermount,
 };
 
 #define APPLET_COUNT (sizeof(applets) / sizeof(applets[0]))

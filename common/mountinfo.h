@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The kernel's mount table, /proc/self/mountinfo, see proc(5). To read it asks no filesystem
+ * anything, so that none can make the reader wait.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+struct mountinfo {
+	int id, parent;
+	unsigned int major, minor;
+	char *target, *type, *source, *options; /* the superblock's; names without escapes */
+	char *line;                             /* what they point into */
+};
+
+/* Opens the table. Returns it, or NULL and errno. */
+FILE *mountinfo_open(void);
+
+/*
+ * Reads the next mount of TABLE into MOUNT, releasing what was in there.
+ * Returns 1, 0 at the end, or a negative errno.
+ */
+int mountinfo_next(FILE *table, struct mountinfo *mount);
+
+void mountinfo_free(struct mountinfo *mount);
+
+/* Whether it is a FUSE filesystem, of either kind. */
+bool mountinfo_is_fuse(const struct mountinfo *mount);
+
+/* Whether it is a FUSE filesystem that was mounted for USER. */
+bool mountinfo_is_of(const struct mountinfo *mount, uid_t user);
+
+/*
+ * The id of the mount that FD, which may be O_PATH, is on (Linux 3.15). Nobody is asked but the
+ * kernel. Returns it, or a negative errno.
+ */
+int mountinfo_id(int fd);

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "unmount.h"
+
+#include "channel.h"
+#include "cleanup.h"
+#include "mtab.h"
+#include "privs.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434 /* Linux 5.3, the same on every architecture */
+#endif
+
+/* Milliseconds: when a person wants to know, and how often to look where pidfd_open(2) is not. */
+#define PATIENCE 2000
+#define PERIOD   100
+
+#define FD_PATH_SIZE (sizeof("/proc/self/fd/") + 10)
+
+static void fd_path(int fd, char path[FD_PATH_SIZE])
+{
+	snprintf(path, FD_PATH_SIZE, "/proc/self/fd/%d", fd);
+}
+
+/* Finds the mount that has ID. Returns 0, or -EINVAL where there is none. */
+static int find_by_id(int id, struct mountinfo *mount)
+{
+	_cleanup_file_ FILE *table = mountinfo_open();
+	int more = table ? 0 : -errno;
+
+	while (table && (more = mountinfo_next(table, mount)) > 0)
+		if (mount->id == id)
+			return 0;
+	return more < 0 ? more : -EINVAL;
+}
+
+/* Whether FD is on a mountpoint, and not on a file somewhere below it. */
+static int find_by_place(int fd, struct mountinfo *mount)
+{
+	char path[FD_PATH_SIZE], place[PATH_MAX];
+	int error = mountinfo_id(fd);
+	ssize_t length;
+
+	if (error >= 0)
+		error = find_by_id(error, mount);
+	if (error < 0)
+		return error;
+	fd_path(fd, path);
+	length = readlink(path, place, sizeof(place) - 1);
+	if (length < 0)
+		return -errno;
+	place[length] = '\0';
+	return strcmp(place, mount->target) == 0 ? 0 : -EINVAL;
+}
+
+/* The place of the one FUSE mount of SOURCE. */
+static int find_source(const char *source, char **targetp)
+{
+	__attribute__((cleanup(mountinfo_free))) struct mountinfo mount = { 0 };
+	_cleanup_file_ FILE *table = mountinfo_open();
+	_cleanup_free_ char *absolute = realpath(source, NULL);
+	int more = table ? 0 : -errno;
+
+	while (table && (more = mountinfo_next(table, &mount)) > 0) {
+		if (!mountinfo_is_fuse(&mount) ||
+		    (strcmp(mount.source, source) != 0 &&
+		     (!absolute || strcmp(mount.source, absolute) != 0)))
+			continue;
+		if (*targetp)
+			return -ENOTUNIQ;
+		*targetp = strdup(mount.target);
+		if (!*targetp)
+			return -ENOMEM;
+	}
+	return more < 0 ? more : *targetp ? 0 : -EINVAL;
+}
+
+/* Opening without reading: the kernel does not ask the server, and it takes no right to. */
+static int open_place(const char *place, struct unmount *unmount)
+{
+	unmount->fd = open(place, O_PATH | O_CLOEXEC);
+	return unmount->fd < 0 ? -errno : find_by_place(unmount->fd, &unmount->mount);
+}
+
+/* The server, for as long as it is the process that was recorded. */
+static void find_server(struct unmount *unmount)
+{
+	struct process recorded, found;
+
+	if (mtab_find_server(unmount->mount.target, &recorded) < 0)
+		return;
+	unmount->server_fd = (int)syscall(SYS_pidfd_open, recorded.pid, 0);
+	/* In this order: what has the number now, the descriptor has kept it. */
+	if (process_identify(recorded.pid, &found) == 0 && found.start == recorded.start)
+		unmount->server = found;
+	else
+		unmount->server_fd = close_fd(unmount->server_fd);
+}
+
+int unmount_find(const char *word, struct unmount *unmount)
+{
+	_cleanup_free_ char *target = NULL;
+	int first = open_place(word, unmount), error = first;
+
+	if (first < 0) {
+		unmount->fd = close_fd(unmount->fd);
+		error = find_source(word, &target);
+		if (error == 0)
+			error = open_place(target, unmount);
+		else if (error == -EINVAL)
+			error = first;
+	}
+	if (error < 0)
+		return error;
+	if (!mountinfo_is_fuse(&unmount->mount))
+		return -EMEDIUMTYPE;
+	if (!privs_caller_is_root() && !mountinfo_is_of(&unmount->mount, getuid()))
+		return -EPERM;
+	find_server(unmount);
+	return 0;
+}
+
+static int call(const char *path, int flags)
+{
+	int error;
+
+	privs_raise();
+	error = umount2(path, flags) < 0 ? -errno : 0;
+	privs_lower();
+	return error;
+}
+
+/*
+ * An orderly unmount wants a name, since a descriptor on the mount keeps it busy: that of the
+ * mountpoint in its directory, which is held. A mountpoint cannot be renamed or removed.
+ */
+static int unmount_by_name(struct unmount *unmount, int flags)
+{
+	_cleanup_free_ char *directory = strdup(unmount->mount.target), *path = NULL;
+	_cleanup_close_ int parent = -1;
+	char *name = directory ? strrchr(directory, '/') : NULL;
+	int mountpoint, id;
+
+	if (!name)
+		return directory ? -EINVAL : -ENOMEM;
+	*name++ = '\0';
+	if (!*name)
+		return -EBUSY; /* the root directory: everything is in it */
+	parent = open(*directory ? directory : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (parent < 0)
+		return -errno;
+	mountpoint = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (mountpoint < 0)
+		return -errno;
+	id = mountinfo_id(mountpoint);
+	close_fd(mountpoint);
+	if (id != unmount->mount.id)
+		return -ESTALE;
+	if (asprintf(&path, "/proc/self/fd/%d/%s", parent, name) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	unmount->fd = close_fd(unmount->fd);
+	return call(path, flags | UMOUNT_NOFOLLOW);
+}
+
+static int unmount_by_descriptor(struct unmount *unmount)
+{
+	char path[FD_PATH_SIZE];
+	int error;
+
+	fd_path(unmount->fd, path);
+	error = call(path, MNT_DETACH);
+	unmount->fd = close_fd(unmount->fd);
+	return error;
+}
+
+int unmount_do(struct unmount *unmount, enum unmount_way way)
+{
+	int error = way == UNMOUNT_LAZY
+			    ? unmount_by_descriptor(unmount)
+			    : unmount_by_name(unmount, way == UNMOUNT_FORCED ? MNT_FORCE : 0);
+
+	if (error == 0)
+		mtab_remove(unmount->mount.target);
+	return error;
+}
+
+static bool has_ended(const struct unmount *unmount)
+{
+	struct pollfd server = { .fd = unmount->server_fd, .events = POLLIN };
+	struct process found;
+
+	if (unmount->server_fd >= 0)
+		return poll(&server, 1, 0) > 0;
+	return process_identify(unmount->server.pid, &found) < 0 ||
+	       found.start != unmount->server.start;
+}
+
+int unmount_wait(const struct unmount *unmount, int64_t deadline, int interrupt,
+		 void (*tell)(const struct unmount *unmount))
+{
+	int64_t patience = deadline_in(PATIENCE / 1000);
+
+	if (unmount->server.pid == 0)
+		return 0;
+	while (!has_ended(unmount)) {
+		struct pollfd waits[] = {
+			{ .fd = interrupt, .events = POLLIN },
+			{ .fd = unmount->server_fd, .events = POLLIN },
+		};
+		int left = deadline_left(deadline);
+
+		if (left == 0)
+			return -ETIMEDOUT;
+		if (tell && deadline_left(patience) == 0) {
+			tell(unmount);
+			tell = NULL;
+		}
+		if (tell && left > deadline_left(patience))
+			left = deadline_left(patience);
+		if (unmount->server_fd < 0 && left > PERIOD)
+			left = PERIOD;
+		if (poll(waits, 2, left) > 0 && waits[0].revents)
+			return -EINTR;
+	}
+	return 0;
+}
+
+void unmount_free(struct unmount *unmount)
+{
+	mountinfo_free(&unmount->mount);
+	unmount->fd = close_fd(unmount->fd);
+	unmount->server_fd = close_fd(unmount->server_fd);
+}

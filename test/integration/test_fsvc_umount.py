@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""fsvc-umount: the mount is gone, everything is written back, and nothing else was touched."""
+
+import contextlib
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from kit import mounts, protocol
+from kit.programs import AS_NOBODY, FSVC, forked, wait_for
+
+UMOUNT = [FSVC, "fsvc-umount"]
+NOT_UNMOUNTED, WRONG, INTERRUPTED, SOME = 32, 1, 8, 64
+
+
+@pytest.fixture
+def by_hand(run, image):
+    """Mounts as anybody does without fsvc."""
+    places = []
+
+    def by_hand(place, source=image):
+        places.append(place)
+        server = run("squashfuse", "-f", "-o", f"fsname={source}", source, place)
+        wait_for(lambda: mounts.at(place), what="the mount")
+        return server
+
+    yield by_hand
+    for place in places:
+        for _ in mounts.at(place):
+            mounts.detach(place)
+
+
+@pytest.fixture
+def umount(run):
+    return lambda *words, command=UMOUNT, **options: run(*command, *words, **options).wait(20)
+
+
+@pytest.fixture
+def recorded(attempt):
+    """A mount of a service whose server is a process of its own: the mount, and the server's pid."""
+
+    @contextlib.contextmanager
+    def recorded(*options, **details):
+        begun = attempt(*options, **details)
+        begun.prepare()
+        with forked(lambda: begun.service.send(protocol.byee(0))) as server:
+            assert begun.helper.wait().code == 0
+            yield begun, server
+
+    return recorded
+
+
+def gone(place):
+    return mounts.at(place) == [] and mounts.entries_of(place) == []
+
+
+# which mount
+
+
+@pytest.mark.parametrize("spelling", ["{}", "{}/", "{}/../mnt", "mnt", "./mnt", "link"])
+def test_a_mountpoint_is_found_however_it_is_spelled(by_hand, umount, work, mountpoint, spelling):
+    (work / "link").symlink_to(mountpoint)
+    by_hand(mountpoint)
+    assert umount(spelling.format(mountpoint), cwd=work) == (0, "", "", pytest.approx(1, abs=1))
+    assert gone(mountpoint)
+
+
+@pytest.mark.parametrize("name", ["a b", "com,ma", "back\\slash", "ha#sh", "\u00e4\u00f6", "new\nline", "\\040"])
+def test_names_mean_themselves(recorded, umount, work, name):
+    place = work / name
+    place.mkdir()
+    with recorded(mountpoint=place) as (begun, server):
+        os.kill(server, signal.SIGKILL)
+        assert len(mounts.at(place)) == 1
+        assert umount(place).code == 0
+    assert gone(place)
+
+
+def test_a_file_is_a_mountpoint_too(attempt, umount, work):
+    place = work / "file"
+    place.touch()
+    begun = attempt(mountpoint=place)
+    begun.prepare()
+    with forked(lambda: begun.service.send(protocol.byee(0))) as server:
+        assert begun.helper.wait().code == 0
+        os.kill(server, signal.SIGKILL)
+        assert umount(place).code == 0
+    assert gone(place)
+
+
+def test_a_source_stands_for_its_only_mount(by_hand, umount, image, mountpoint, work):
+    by_hand(mountpoint)
+    assert umount(image.name, cwd=work).code == 0
+    assert gone(mountpoint)
+
+
+def test_a_source_of_two_mounts_stands_for_neither(by_hand, umount, image, mountpoint, work):
+    other = work / "other"
+    other.mkdir()
+    by_hand(mountpoint)
+    by_hand(other)
+    failed = umount(image)
+    assert failed.code == NOT_UNMOUNTED and "name one of them" in failed.one_line()
+    assert umount(mountpoint, other).code == 0
+    assert gone(mountpoint) and gone(other)
+
+
+def test_of_two_mounts_on_one_place_the_upper_one_goes_first(by_hand, umount, mountpoint):
+    by_hand(mountpoint)
+    with mounts.tmpfs(mountpoint):
+        assert umount(mountpoint).code == WRONG
+    assert umount(mountpoint).code == 0
+
+
+def test_what_is_no_fuse_mount_is_left_alone(umount, mountpoint):
+    with mounts.tmpfs(mountpoint):
+        failed = umount(mountpoint)
+        assert failed.code == WRONG and "is not a FUSE mount" in failed.one_line()
+        assert len(mounts.at(mountpoint)) == 1
+
+
+@pytest.mark.parametrize("word", ["mnt", "source.img", "nothing", "mnt/file", ""])
+def test_what_is_not_mounted_is_named(umount, work, mountpoint, source, word):
+    (mountpoint / "file").touch()
+    failed = umount(word, cwd=work)
+    assert failed.code == NOT_UNMOUNTED and word in failed.one_line()
+
+
+def test_a_place_inside_a_mount_does_not_stand_for_it(by_hand, umount, mountpoint):
+    by_hand(mountpoint)
+    failed = umount(mountpoint / "text")
+    assert failed.code == NOT_UNMOUNTED and "is not mounted" in failed.one_line()
+    assert len(mounts.at(mountpoint)) == 1
+    assert umount(mountpoint).code == 0
+
+
+def test_one_that_fails_does_not_keep_the_others(by_hand, umount, mountpoint, work):
+    by_hand(mountpoint)
+    assert umount(work / "nothing", mountpoint).code == SOME
+    assert gone(mountpoint)
+
+
+# busy, hanging, dead
+
+
+def test_who_keeps_it_busy_is_named(by_hand, umount, mountpoint):
+    by_hand(mountpoint)
+    with open(mountpoint / "text") as held, subprocess.Popen(["sleep", "100"], cwd=mountpoint) as sleeper:
+        failed = umount(mountpoint)
+        assert failed.code == NOT_UNMOUNTED
+        line = failed.one_line()
+        assert f"sleep ({sleeper.pid})" in line and f"({os.getpid()})" in line and held
+        sleeper.kill()
+    assert umount(mountpoint).code == 0
+
+
+def test_a_mount_on_it_is_named(by_hand, umount, mountpoint, tree):
+    by_hand(mountpoint)
+    with mounts.tmpfs(mountpoint / "sub"):
+        failed = umount(mountpoint)
+        assert failed.code == NOT_UNMOUNTED and f"the mount on {mountpoint}/sub" in failed.one_line()
+    assert umount(mountpoint).code == 0
+
+
+def test_quiet_says_nothing(by_hand, umount, mountpoint):
+    by_hand(mountpoint)
+    with open(mountpoint / "text"):
+        assert umount("-q", mountpoint)[:3] == (NOT_UNMOUNTED, "", "")
+    assert umount(mountpoint).code == 0
+
+
+def test_a_busy_mount_leaves_lazily(by_hand, umount, mountpoint):
+    server = by_hand(mountpoint)
+    with open(mountpoint / "text") as held:
+        assert umount("-l", mountpoint).code == 0
+        assert gone(mountpoint)
+        assert held.read() == "the same everywhere\n"
+    wait_for(lambda: not server.runs(), what="the end of the server")
+
+
+@pytest.mark.parametrize("how", [(), ("-f",), ("-l",)], ids=" ".join)
+def test_a_server_that_hangs_keeps_nobody_waiting(by_hand, umount, mountpoint, how):
+    server = by_hand(mountpoint)
+    os.kill(server.pid, signal.SIGSTOP)
+    assert umount(*how, mountpoint).code == 0
+    assert gone(mountpoint)
+    os.kill(server.pid, signal.SIGCONT)
+
+
+def test_what_a_dead_server_has_left_is_cleaned_up(recorded, by_hand, umount, mountpoint):
+    server = by_hand(mountpoint)
+    server.kill()
+    with pytest.raises(OSError, match="not connected"):
+        os.stat(mountpoint)
+    assert umount(mountpoint).code == 0
+    assert gone(mountpoint)
+
+
+def test_it_reaches_into_other_fuse_mounts(by_hand, umount, mountpoint, tree):
+    by_hand(mountpoint)
+    inner = mountpoint / "sub"
+    by_hand(inner)
+    assert umount(inner).code == 0
+    assert gone(inner) and len(mounts.at(mountpoint)) == 1
+    assert umount(mountpoint).code == 0
+
+
+# waiting
+
+
+def test_it_ends_when_the_server_has_and_not_before(recorded, run):
+    with recorded() as (begun, server):
+        unmounting = run(*UMOUNT, begun.mountpoint)
+        wait_for(lambda: gone(begun.mountpoint), what="the end of the mount")
+        time.sleep(0.5)
+        assert unmounting.runs()
+        os.kill(server, signal.SIGKILL)
+        assert unmounting.wait()[:3] == (0, "", "")
+
+
+def test_a_number_that_another_process_has_by_now_is_not_waited_for(recorded, umount):
+    with recorded() as (begun, server):
+        entry, = mounts.entries_of(begun.mountpoint)
+        table = Path("/run/mount/utab")
+        table.write_text(table.read_text().replace(entry["ATTRS"], f"fsvc.server={server}:1"))
+        assert umount(begun.mountpoint).code == 0
+
+
+@pytest.mark.parametrize("words", [["-t", "0"], ["-t0"], ["-l"], ["-f"]], ids=" ".join)
+def test_who_does_not_want_to_wait_does_not(recorded, umount, words):
+    with recorded() as (begun, _):
+        assert umount(*words, begun.mountpoint).code == 0
+        assert gone(begun.mountpoint)
+
+
+def test_a_limit_is_kept_and_named(recorded, umount):
+    with recorded() as (begun, server):
+        failed = umount("-t", "1", begun.mountpoint)
+        assert failed.code == NOT_UNMOUNTED and f"process {server}, has not written" in failed.one_line()
+        assert gone(begun.mountpoint)
+
+
+def test_who_waits_can_leave_and_the_unmounting_goes_on(recorded, run):
+    with recorded() as (begun, _):
+        unmounting = run(*UMOUNT, begun.mountpoint)
+        wait_for(lambda: gone(begun.mountpoint), what="the end of the mount")
+        time.sleep(0.2)
+        os.kill(unmounting.pid, signal.SIGINT)
+        left = unmounting.wait()
+        assert left.code == INTERRUPTED and "yet" in left.one_line()
+
+
+def test_a_person_at_a_terminal_reads_what_is_waited_for(recorded):
+    with recorded() as (begun, server):
+        terminal, other = pty.openpty()
+        with subprocess.Popen([*UMOUNT, begun.mountpoint], stderr=other) as unmounting:
+            os.close(other)
+            line = os.read(terminal, 4096).decode()
+            assert f"process {server}," in line and "waiting" in line
+            os.kill(server, signal.SIGKILL)
+        assert unmounting.returncode == 0
+        os.close(terminal)
+
+
+# umount(8)
+
+
+@pytest.mark.parametrize("name", ["umount.fuse", "umount.fuse3", "umount.fuseblk", "umount.fuse.squashfs"])
+def test_umount_calls_it_by_these_names(by_hand, umount, work, mountpoint, name):
+    program = work / name
+    program.symlink_to(FSVC)
+    by_hand(mountpoint)
+    assert umount(mountpoint, "-n", "-v", "-t", "fuse.squashfuse", command=[program])[:3] == (0, "", "")
+    assert gone(mountpoint)
+
+
+@pytest.mark.parametrize("words", [[], ["-x", "/mnt"], ["-t"], ["-t", "x", "/mnt"], ["-t", "-1", "/mnt"]], ids=" ".join)
+def test_wrong_usage_is_named(umount, words):
+    failed = umount(*words)
+    assert failed.code == WRONG and failed.one_line()
+
+
+# users
+
+
+@pytest.fixture
+def as_user(work):
+    """A set-user-ID fsvc-umount in the hands of somebody."""
+    programs = work / "programs"
+    programs.mkdir()
+    with mounts.tmpfs(programs):
+        mounts.mount(None, programs, None, mounts.REMOUNT | mounts.BIND)
+        program = shutil.copy(FSVC, programs / "fsvc-umount")
+        os.chmod(program, 0o4755)
+        yield [*AS_NOBODY, program]
+
+
+@contextlib.contextmanager
+def mount_of(user, mountpoint):
+    device = os.open("/dev/fuse", os.O_RDWR)
+    mounts.mount("somewhere", mountpoint, "fuse.toy", mounts.NOSUID | mounts.NODEV,
+                 f"fd={device},rootmode=40000,user_id={user},group_id={user}")
+    try:
+        yield
+    finally:
+        for _ in mounts.at(mountpoint):
+            mounts.detach(mountpoint)
+        os.close(device)
+
+
+@pytest.mark.parametrize("how", [(), ("-l",), ("-f",)], ids=" ".join)
+def test_a_user_unmounts_what_is_theirs(as_user, umount, mountpoint, how):
+    with mount_of(65534, mountpoint):
+        assert umount(*how, mountpoint, command=as_user)[:3] == (0, "", "")
+        assert gone(mountpoint)
+
+
+@pytest.mark.parametrize("how", [(), ("-l",), ("-f",)], ids=" ".join)
+@pytest.mark.parametrize("owner", [0, 1, 6553, 655341])
+def test_a_user_unmounts_nothing_of_anybody_else(as_user, umount, mountpoint, owner, how):
+    with mount_of(owner, mountpoint):
+        failed = umount(*how, mountpoint, command=as_user)
+        assert failed.code == WRONG and "not yours" in failed.one_line()
+        assert len(mounts.at(mountpoint)) == 1
+
+
+def test_a_users_entry_is_taken_out_of_the_table(as_user, umount, mountpoint):
+    with mount_of(65534, mountpoint):
+        with open("/run/mount/utab", "w") as table:
+            table.write(f"SRC=somewhere TARGET={mountpoint} ROOT=/ OPTS=user=nobody\n")
+        assert umount(mountpoint, command=as_user).code == 0
+        assert gone(mountpoint)
+
+
+def test_without_privilege_nobody_unmounts(umount, mountpoint):
+    with mount_of(65534, mountpoint):
+        failed = umount(mountpoint, command=[*AS_NOBODY, *UMOUNT])
+        assert failed.code == WRONG and failed.one_line()
+        assert len(mounts.at(mountpoint)) == 1
