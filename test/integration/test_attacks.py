@@ -132,7 +132,8 @@ def test_a_user_lets_nobody_in_without_fuse_conf(refused, option):
     refused("-o", option, commands=[protocol.opts("allow_other")])
 
 
-@pytest.mark.parametrize("words", [["-o", "suid,dev"], ["-o", "suid", "-o", "dev"], ["-o", "nosuid,suid,nodev,dev"]], ids=str)
+@pytest.mark.parametrize("words", [["-o", "suid,dev"], ["-o", "suid", "-o", "dev"],
+                                   ["-o", "nosuid,suid,nodev,dev"]], ids=str)
 @pytest.mark.parametrize("kind", ["fuse.toy", "fuseblk.toy"])
 def test_a_user_gets_no_suid_no_dev_and_no_fuseblk(start, user, words, kind):
     begun = start(*words, kind=kind, **user)
@@ -342,10 +343,10 @@ def test_a_server_inherits_no_descriptor(by_mount, listen, source, mountpoint, h
 
 
 NAMES = ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "LD_DEBUG_OUTPUT", "LIBMOUNT_FSTAB", "LIBMOUNT_MTAB",
-         "LIBMOUNT_UTAB", "MALLOC_CHECK_", "MALLOC_PERTURB_", "MALLOC_TRACE", "GLIBC_TUNABLES", "PATH", "TMPDIR", "HOME",
-         "_FUSE_COMMFD", "LISTEN_FDS", "GCONV_PATH", "LOCPATH", "NLSPATH", "LANG", "IFS", "SYSTEMD_LOG_TARGET"]
-ODD = {"LD_DEBUG_OUTPUT": {"LD_DEBUG": "all"}, "MALLOC_CHECK_": {"MALLOC_CHECK_": "3"}, "LISTEN_FDS": {"LISTEN_PID": "1"},
-       "LIBMOUNT_FSTAB": {"LIBMOUNT_DEBUG": "all"}}
+         "LIBMOUNT_UTAB", "MALLOC_CHECK_", "MALLOC_PERTURB_", "MALLOC_TRACE", "GLIBC_TUNABLES", "PATH", "TMPDIR",
+         "HOME", "_FUSE_COMMFD", "LISTEN_FDS", "GCONV_PATH", "LOCPATH", "NLSPATH", "LANG", "IFS", "SYSTEMD_LOG_TARGET"]
+ODD = {"LD_DEBUG_OUTPUT": {"LD_DEBUG": "all"}, "MALLOC_CHECK_": {"MALLOC_CHECK_": "3"},
+       "LISTEN_FDS": {"LISTEN_PID": "1"}, "LIBMOUNT_FSTAB": {"LIBMOUNT_DEBUG": "all"}}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -365,8 +366,8 @@ def test_a_very_large_environment_changes_nothing(attempt, user):
 
 
 LIMITS = [("NOFILE", limit) for limit in range(14)] + [
-    ("FSIZE", 0), *(("AS", mega << 20) for mega in (1, 3, 4, 5, 6, 8, 16)), ("DATA", 0), ("DATA", 1 << 17), ("CPU", 0), ("NPROC", 0),
-    ("STACK", 1 << 16), ("STACK", 1 << 13), ("MEMLOCK", 0), ("CORE", resource.RLIM_INFINITY), ("SIGPENDING", 0),
+    ("FSIZE", 0), *(("AS", mega << 20) for mega in (1, 3, 4, 5, 6, 8, 16)), ("DATA", 0), ("DATA", 1 << 17),
+    ("CPU", 0), ("NPROC", 0), ("STACK", 1 << 16), ("STACK", 1 << 13), ("MEMLOCK", 0), ("CORE", resource.RLIM_INFINITY), ("SIGPENDING", 0),
 ]
 
 
@@ -411,7 +412,8 @@ def test_an_alarm_set_before_leaves_nothing_half_done(start, user, seconds):
         begun.unmount()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGALRM, signal.SIGPIPE, signal.SIGHUP], ids=str)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGALRM, signal.SIGPIPE,
+                                    signal.SIGHUP], ids=str)
 def test_a_helper_that_is_killed_leaves_nothing(attempt, user, number):
     begun = attempt(**user)
     begun.prepare()
@@ -446,10 +448,11 @@ def test_an_odd_name_of_the_program_is_no_way_in(closing, set_user_id, name):
     assert len(result.errors) < 1000 and result.one_line()
 
 
-MANY = {"many": ["-a"] * 160_000, "long": ["-" + "b" * 131_070] * 13, "nonsense": ["a"] * 180_000, "options": ["-o", "c," * 60_000], "source": ["-o", "fsname=" + "d" * 131_000],
+MANY = {"many": ["-a"] * 160_000, "long": ["-" + "b" * 131_070] * 13, "nonsense": ["a"] * 180_000,
+        "options": ["-o", "c," * 60_000], "source": ["-o", "fsname=" + "d" * 131_000],
         "names": ["-o", "fsvc.file=" + "e" * 130_000], "numbers": ["-o", "fsvc.timeout=" + "9" * 130_000],
-        "max_read": ["-o", "max_read=" + "9" * 130_000], "dashes": ["-" + "r" * 131_000], "types": ["-t", "f" * 131_000],
-        "all options": ["-o", "c" * 60 + "," + "d," * 2000] * 100}
+        "max_read": ["-o", "max_read=" + "9" * 130_000], "dashes": ["-" + "r" * 131_000],
+        "types": ["-t", "f" * 131_000], "all options": ["-o", "c" * 60 + "," + "d," * 2000] * 100}
 
 
 @pytest.mark.parametrize("words", MANY.values(), ids=MANY)
@@ -576,8 +579,10 @@ def socket_is_a_file(work):
 
 
 POSES = {
-    "a user's directory": lambda work: directory_is(NOBODY, 0o755), "everybody's directory": lambda work: directory_is(0, 0o777),
-    "a group's directory": lambda work: directory_is(0, 0o775), "a sticky directory": lambda work: directory_is(0, 0o1777),
+    "a user's directory": lambda work: directory_is(NOBODY, 0o755),
+    "everybody's directory": lambda work: directory_is(0, 0o777),
+    "a group's directory": lambda work: directory_is(0, 0o775),
+    "a sticky directory": lambda work: directory_is(0, 0o1777),
     "a symlink for the directory": directory_is_a_symlink, "a user's socket": socket_is_a_users,
     "a symlink for the socket": socket_is_a_symlink, "a file": socket_is_a_file,
 }

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A set-user-ID program, and a person who is not root and calls it.  The fixtures are for the modules that import them."""
+"""A set-user-ID program, and a person who is not root and calls it.
+
+The fixtures are for the modules that import them.
+"""
 
 import contextlib
 import os
