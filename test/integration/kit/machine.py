@@ -50,6 +50,8 @@ mount -t tmpfs tmp /tmp
 [ -d /run/systemd/system ] || mount -t tmpfs run /run
 # An empty machine-id would make this a first boot, which enables everything; and the journal is to be its own.
 systemd-id128 new > /mnt/root/etc/machine-id
+# what this system mounts is not the machine's
+: > /mnt/root/etc/fstab
 # tmpfiles empties /tmp at boot: the sources may be there
 mkdir -p /mnt/root/etc/tmpfiles.d
 ln -sf /dev/null /mnt/root/etc/tmpfiles.d/tmp.conf
@@ -57,7 +59,7 @@ exec systemd-nspawn --directory=/mnt/root --machine="$name" "$@"
 """
 
 # The system's own services hang on multi-user.target; what basic.target brings by itself is masked.
-BOOT = ("--boot", "systemd.unit=basic.target", "systemd.mask=timers.target", "systemd.mask=tmp.mount", "fstab=no")
+BOOT = ("--boot", "systemd.unit=basic.target", "systemd.mask=timers.target", "systemd.mask=tmp.mount")
 
 
 class Failed(subprocess.CalledProcessError):
@@ -107,7 +109,8 @@ class Machine:
 
     def nspawn_options(self):
         options = ["--quiet", "--register=no", "--private-network", "--notify-ready=yes", "--capability=all"]
-        options += [f"--bind={device}" for device in ("/dev/fuse", "/dev/loop-control", *glob.glob("/dev/loop[0-9]*"))]
+        devices = "/dev/fuse", *glob.glob("/dev/autofs"), "/dev/loop-control", *glob.glob("/dev/loop[0-9]*")
+        options += [f"--bind={device}" for device in devices]
         if self.cgroups:
             options.append("--keep-unit")  # there is no service manager that could make a scope
         return options

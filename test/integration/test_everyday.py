@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""mount(8), umount(8), fstab and systemd's own units, with fsvc in the place of libfuse's helpers, in a machine."""
+
+import shutil
+
+import pytest
+
+from kit import mounts
+from kit.machine import REPO, Machine
+from kit.programs import BUILD, wait_for
+
+HELPERS = ("mount.fuse", "mount.fuse3", "mount.fuseblk", "umount.fuse", "umount.fuse3", "umount.fuseblk")
+FSTAB = "/etc/fstab"
+MNT = "/images/mnt"
+
+
+@pytest.fixture(scope="module")
+def machine():
+    if not shutil.which("systemd-nspawn"):
+        pytest.skip("there is no systemd-nspawn")
+    with Machine(layers=(REPO, BUILD)) as machine:
+        machine.run("meson", "install", "--no-rebuild", "-C", BUILD)
+        # what the options mount_helper and setuid do
+        machine.run("sh", "-c", "for name; do ln -sf /usr/bin/fsvc /usr/sbin/$name; done", "sh", *HELPERS)
+        machine.run("chmod", "4755", "/usr/bin/fsvc")
+        machine.run("chmod", "666", "/dev/fuse")
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "enable", "--now", "fsvc-squashfs.socket")
+        machine.run("sh", "-c", "useradd alice && useradd bob && mkdir -p /images/mnt /images/tree && cd /images &&"
+                    "seq 1000 >tree/numbers && mksquashfs tree tree.img -quiet -no-progress && chmod 644 tree.img &&"
+                    "chown alice mnt && chmod 755 . && chmod 666 /run/filesystems/squashfs")
+        yield machine
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_in_the_machine(machine):
+    yield
+    machine.path(FSTAB).write_text("")
+    machine.run("systemctl", "daemon-reload")
+    wait_for(lambda: not services(machine), 30, "the end of all services")
+    assert [mount for mount in mounts.mountinfo(machine.leader) if mount.type.startswith("fuse.")] == []
+    table = machine.path("/run/mount/utab")
+    assert not table.exists() or table.read_text() == ""
+
+
+def services(machine):
+    return machine.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "fsvc-*.service").stdout
+
+
+def run_as(machine, user, *words, check=True):
+    return machine.run("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *words, check=check)
+
+
+def fstab(machine, *lines):
+    machine.path(FSTAB).write_text("".join(f"{line}\n" for line in lines))
+    machine.run("systemctl", "daemon-reload")
+
+
+def is_mounted(machine, place=MNT):
+    return mounts.at(place, machine.leader) != []
+
+
+# by name
+
+
+def test_root_mounts_by_type_and_unmounts(machine):
+    machine.run("mount", "-t", "fuse.squashfs", "/images/tree.img", MNT)
+    shown = machine.run("findmnt", "-no", "SOURCE,FSTYPE", MNT).stdout.split()
+    assert shown == ["/images/tree.img", "fuse.squashfs"]
+    assert f"/images/tree.img on {MNT} type fuse.squashfs (ro,nosuid,nodev" in machine.run("mount").stdout
+    machine.run("umount", MNT)
+    assert "squashfuse" not in machine.run("ps", "-eo", "comm").stdout  # umount has waited
+
+
+@pytest.mark.parametrize("how", ["-l", "-f"])
+def test_umount_knows_other_ways(machine, how):
+    machine.run("mount", "-t", "fuse.squashfs", "/images/tree.img", MNT)
+    machine.run("umount", how, MNT)
+    assert not is_mounted(machine)
+
+
+def test_a_relative_path_is_one(machine):
+    machine.run("sh", "-c", "cd /images && mount -t fuse.squashfs tree.img mnt && cmp mnt/numbers tree/numbers &&"
+                " umount mnt")
+
+
+@pytest.mark.parametrize("name", ["a b", "com,ma", "back\\slash", "ha#sh", "\u00e4\u00f6", "\\040"])
+def test_names_go_through_mount_and_back(machine, name):
+    source, place = f"/images/{name}.img", f"/images/on {name}"
+    machine.run("cp", "/images/tree.img", source)
+    machine.run("mkdir", place)
+    machine.run("mount", "-t", "fuse.squashfs", source, place)
+    assert machine.run("findmnt", "-rnvo", "SOURCE", "--target", place, check=False).returncode == 0
+    mount, = mounts.at(place, machine.leader)
+    assert mount.source == source
+    machine.run("umount", place)
+    machine.run("rmdir", place)
+
+
+def test_a_crashed_servers_mount_is_cleared_away(machine):
+    machine.run("mount", "-t", "fuse.squashfs", "/images/tree.img", MNT)
+    machine.run("pkill", "-KILL", "squashfuse")
+    wait_for(lambda: machine.run("ls", MNT, check=False).returncode, what="the end of the mount")
+    machine.run("umount", MNT)
+
+
+# users
+
+
+def test_a_user_mounts_and_unmounts_and_nobody_else(machine):
+    run_as(machine, "alice", "fuservicemount3", "/images/tree.img", MNT, "-t", "squashfs")
+    assert run_as(machine, "alice", "cat", f"{MNT}/numbers").stdout.startswith("1\n")
+    assert run_as(machine, "bob", "cat", f"{MNT}/numbers", check=False).returncode
+    for words in ("umount", MNT), ("fsvc-umount", MNT), ("umount", "-l", MNT):
+        assert run_as(machine, "bob", *words, check=False).returncode
+        assert is_mounted(machine)
+    run_as(machine, "alice", "umount", MNT)
+    assert not is_mounted(machine)
+
+
+def test_user_in_fstab_lets_a_user_mount(machine):
+    fstab(machine, f"/images/tree.img {MNT} fuse.squashfs user,noauto,ro 0 0")
+    run_as(machine, "alice", "mount", MNT)
+    mount, = mounts.at(MNT, machine.leader)
+    uid = machine.run("id", "-u", "alice").stdout.strip()
+    assert f"user_id={uid}" in mount.options and "nosuid" in mount.flags
+    assert run_as(machine, "bob", "umount", MNT, check=False).returncode
+    run_as(machine, "alice", "umount", MNT)
+    assert not is_mounted(machine)
+
+
+# fstab and units
+
+
+@pytest.mark.parametrize("options", ["noauto", "noauto,nofail", "noauto,_netdev", "noauto,x-demo=1,comment=words"])
+def test_a_line_in_fstab_is_mounted_by_its_place(machine, options):
+    fstab(machine, f"/images/tree.img {MNT} fuse.squashfs {options} 0 0")
+    machine.run("mount", MNT)
+    machine.run("cmp", f"{MNT}/numbers", "/images/tree/numbers")
+    machine.run("umount", MNT)
+
+
+def test_a_mount_unit_starts_and_stops(machine):
+    fstab(machine, f"/images/tree.img {MNT} fuse.squashfs noauto,x-systemd.requires=fsvc-squashfs.socket 0 0")
+    machine.run("systemctl", "start", "images-mnt.mount")
+    machine.run("cmp", f"{MNT}/numbers", "/images/tree/numbers")
+    machine.run("systemctl", "stop", "images-mnt.mount")
+    assert not is_mounted(machine)
+
+
+def test_an_automount_mounts_when_it_is_looked_at_and_idles_out(machine):
+    fstab(machine, f"/images/tree.img {MNT} fuse.squashfs noauto,x-systemd.automount,x-systemd.idle-timeout=1s 0 0")
+    machine.run("systemctl", "start", "images-mnt.automount")
+    try:
+        machine.run("cmp", f"{MNT}/numbers", "/images/tree/numbers")
+        wait_for(lambda: len(mounts.at(MNT, machine.leader)) == 1, 20, "idling out")
+        assert mounts.at(MNT, machine.leader)[0].type == "autofs"
+    finally:
+        machine.run("systemctl", "stop", "images-mnt.automount")
