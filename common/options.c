@@ -181,14 +181,29 @@ bool options_have(const char *list, const char *wanted)
 	}
 }
 
+/* How much to allocate for a list of SIZE bytes: by doubling, for a caller may name 100,000
+ * options. */
+static size_t room_for(size_t size)
+{
+	size_t room = 64;
+
+	while (room < size)
+		room *= 2;
+	return room;
+}
+
 static int add(char **listp, const char *option, const char *escaped)
 {
 	size_t used = *listp ? strlen(*listp) : 0;
-	char *list = realloc(*listp, used + 2 * strlen(option) + 2);
+	size_t room = room_for(used + 2 * strlen(option) + 2);
+	char *list = *listp;
 
-	if (!list)
-		return -ENOMEM;
-	*listp = list;
+	if (!list || room > room_for(used + 1)) {
+		list = realloc(*listp, room);
+		if (!list)
+			return -ENOMEM;
+		*listp = list;
+	}
 	if (used > 0)
 		list[used++] = ',';
 	for (; *option; option++) {

@@ -7,8 +7,12 @@
 
 void words_add(struct words *words, const char *word)
 {
-	char **argv = reallocarray(words->argv, words->count + 2, sizeof(char *));
+	size_t used = words->count + 1; /* with the NULL */
+	char **argv = words->argv;
 
+	/* Room for a power of two of words: a caller may name 100,000. */
+	if (!argv || (used & (used - 1)) == 0)
+		argv = reallocarray(words->argv, 2 * used, sizeof(char *));
 	if (!argv) {
 		words->failed = true;
 		return;
