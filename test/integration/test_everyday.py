@@ -157,3 +157,52 @@ def test_an_automount_mounts_when_it_is_looked_at_and_idles_out(machine):
         assert mounts.at(MNT, machine.leader)[0].type == "autofs"
     finally:
         machine.run("systemctl", "stop", "images-mnt.automount")
+
+
+# at boot
+
+AT_BOOT = "_netdev,x-systemd.requires=fsvc-squashfs.socket"
+
+
+@pytest.fixture
+def boot(machine):
+    """Takes what fstab asks for to its end, as the last part of booting does."""
+
+    def boot(*lines):
+        fstab(machine, *lines)
+        machine.run("systemctl", "stop", "remote-fs.target", "fsvc-squashfs.socket")
+        return machine.run("systemctl", "start", "remote-fs.target", check=False)
+
+    yield boot
+    if is_mounted(machine):
+        machine.run("systemctl", "stop", "images-mnt.mount")
+    machine.run("systemctl", "reset-failed")
+    machine.run("systemctl", "start", "fsvc-squashfs.socket")
+    machine.run("chmod", "666", "/run/filesystems/squashfs")
+
+
+def test_a_mount_at_boot_brings_its_socket_with_it(machine, boot):
+    assert boot(f"/images/tree.img {MNT} fuse.squashfs {AT_BOOT} 0 0").returncode == 0
+    assert machine.run("systemctl", "is-active", "fsvc-squashfs.socket").stdout == "active\n"
+    assert "user_id=0" in mounts.at(MNT, machine.leader)[0].options
+    assert "fsvc-squashfs@" in services(machine)  # and not a server that runs as root
+
+
+def test_a_mount_at_boot_is_in_no_circle(machine, boot):
+    boot(f"/images/tree.img {MNT} fuse.squashfs {AT_BOOT} 0 0")
+    found = machine.run("systemd-analyze", "verify", "images-mnt.mount", "remote-fs.target", check=False)
+    assert "cycle" not in found.stdout + found.stderr
+    after = machine.run("systemctl", "show", "--property=After", "--value", "images-mnt.mount").stdout.split()
+    assert "fsvc-squashfs.socket" in after
+
+
+def test_an_image_that_is_missing_does_not_stop_the_boot_where_it_may_fail(machine, boot):
+    assert boot(f"/images/missing.img {MNT} fuse.squashfs nofail,{AT_BOOT} 0 0").returncode == 0
+    assert machine.run("systemctl", "is-active", "remote-fs.target").stdout == "active\n"
+    # nobody waits for such a mount: it may still be on its way
+    wait_for(lambda: machine.run("systemctl", "is-failed", "images-mnt.mount", check=False).stdout == "failed\n")
+
+
+def test_a_mount_for_later_is_not_made_at_boot(machine, boot):
+    assert boot(f"/images/tree.img {MNT} fuse.squashfs noauto,{AT_BOOT} 0 0").returncode == 0
+    assert not is_mounted(machine)
