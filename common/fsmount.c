@@ -3,6 +3,7 @@
 
 #include "cleanup.h"
 #include "mountapi.h"
+#include "mountinfo.h"
 #include "options.h"
 #include "privs.h"
 
@@ -174,26 +175,12 @@ static int create_detached(const struct fsmount_request *request, struct fsmount
 	return error;
 }
 
-/* Whether ROOT (O_PATH) is the root of a FUSE mount made for USER. */
+/* Whether ROOT (O_PATH) is on a FUSE mount made for USER. */
 static bool is_mount_of(int root, uid_t user)
 {
-	_cleanup_file_ FILE *file = NULL;
-	_cleanup_free_ char *line = NULL;
-	char mine[32], wanted[32];
-	struct statx status;
-	bool found = false;
-	size_t room = 0;
+	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
 
-	if (statx(root, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &status) < 0)
-		return false;
-	snprintf(wanted, sizeof(wanted), " %u:%u / ", status.stx_dev_major, status.stx_dev_minor);
-	snprintf(mine, sizeof(mine), "user_id=%u,", user);
-	file = fopen("/proc/self/mountinfo", "re");
-	if (!file)
-		return false;
-	while (!found && getline(&line, &room, file) >= 0)
-		found = strstr(line, wanted) && strstr(line, " - fuse") && strstr(line, mine);
-	return found;
+	return mountinfo_of(root, &mount) == 0 && mountinfo_is_of(&mount, user);
 }
 
 /*

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <stdint.h>
@@ -34,6 +35,16 @@ struct mount_attr {
 #endif
 #ifndef MOUNT_ATTR_NOSYMFOLLOW
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000 /* Linux 5.14 */
+#endif
+
+/* Linux 6.8 */
+#ifndef SYS_statmount
+#define SYS_statmount 457
+#define SYS_listmount 458
+#endif
+
+#ifndef AT_HANDLE_MNT_ID_UNIQUE
+#define AT_HANDLE_MNT_ID_UNIQUE 1 /* Linux 6.12 */
 #endif
 
 static inline int mountapi_fsopen(const char *type)
@@ -75,6 +86,53 @@ static inline int mountapi_mount(const char *source, const char *target, const c
 				 unsigned long flags, const void *data)
 {
 	return (int)syscall(SYS_mount, source, target, type, flags, data);
+}
+
+/* What MOUNTAPI_STATUS_WANTED asks statmount(2) for. Texts are offsets into the rest. */
+struct mountapi_status {
+	uint32_t size, options;
+	uint64_t mask;
+	uint32_t major, minor;
+	uint64_t magic;
+	uint32_t flags, type;
+	uint64_t unique_id, unique_parent_id;
+	uint32_t id, parent_id;
+	uint64_t attributes, propagation, peer_group, master, propagate_from;
+	uint32_t root, target;
+	uint64_t reserved[50];
+	char texts[];
+};
+
+/* The superblock's and the mount's numbers, the target, the type, the options (Linux 6.11). */
+#define MOUNTAPI_STATUS_WANTED (0x1 | 0x2 | 0x10 | 0x20 | 0x80)
+
+/* What statmount(2) and listmount(2) are asked. */
+struct mountapi_request {
+	uint32_t size, reserved;
+	uint64_t id, parameter;
+};
+
+/* Looks at the mount that FILE, which may be O_PATH, is on. No filesystem is asked anything. */
+static inline int mountapi_status(int file, struct mountapi_status *status, size_t size)
+{
+	struct file_handle handle = { .handle_bytes = 0 };
+	struct mountapi_request request = { .size = sizeof(request),
+					    .parameter = MOUNTAPI_STATUS_WANTED };
+
+	/* There is no room for a handle, and none is wanted: the id is given nevertheless. */
+	if (syscall(SYS_name_to_handle_at, file, "", &handle, &request.id,
+		    AT_EMPTY_PATH | AT_HANDLE_MNT_ID_UNIQUE) < 0 &&
+	    errno != EOVERFLOW)
+		return -1;
+	return (int)syscall(SYS_statmount, &request, status, size, 0);
+}
+
+/* Puts the ids of all mounts into IDS, but no more than COUNT. Returns their number. */
+static inline long mountapi_list(uint64_t *ids, size_t count)
+{
+	struct mountapi_request request = { .size = sizeof(request), .id = UINT64_MAX };
+
+	return syscall(SYS_listmount, &request, ids, count, 0);
 }
 
 /* Takes away the mount whose root TARGET names, at once: MNT_DETACH. */

@@ -2,9 +2,17 @@
 #include "mountinfo.h"
 
 #include "cleanup.h"
+#include "mountapi.h"
 #include "options.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+/* For the texts of one mount: paths and the superblock's options, a page each. */
+#define LONGEST_TEXTS (4 * 4096)
+
+/* More mounts than these are counted one by one. */
+#define MOST_COUNTED 100000
 
 FILE *mountinfo_open(void)
 {
@@ -22,8 +30,7 @@ static bool is_octal(char c)
 	return c >= '0' && c <= '7';
 }
 
-/* The kernel writes blanks, newlines, '#' and backslashes as \NNN. */
-static char *unescape(char *text)
+char *mountinfo_unescape(char *text)
 {
 	char *to = text;
 
@@ -60,13 +67,52 @@ int mountinfo_next(FILE *table, struct mountinfo *mount)
 	fields = mount->line;
 	for (int i = 0; i < 4; i++)
 		strsep(&fields, " ");
-	mount->target = unescape(strsep(&fields, " "));
+	mount->target = mountinfo_unescape(strsep(&fields, " "));
 	rest += strlen(" - ");
 	rest[strcspn(rest, "\n")] = '\0';
 	mount->type = strsep(&rest, " ");
-	mount->source = unescape(strsep(&rest, " "));
+	mount->source = mountinfo_unescape(strsep(&rest, " "));
 	mount->options = rest;
 	return mount->target && mount->source && mount->options ? 1 : -EIO;
+}
+
+/* By the kernel's answer for one mount. Returns 0, or -1 where it gives none. */
+static int ask(int fd, struct mountinfo *mount)
+{
+	const size_t size = sizeof(struct mountapi_status) + LONGEST_TEXTS;
+	struct mountapi_status *status = calloc(1, size);
+
+	mountinfo_free(mount);
+	mount->line = (char *)status;
+	if (!status || mountapi_status(fd, status, size) < 0 ||
+	    (status->mask & MOUNTAPI_STATUS_WANTED) != MOUNTAPI_STATUS_WANTED)
+		return -1;
+	mount->id = (int)status->id;
+	mount->parent = (int)status->parent_id;
+	mount->major = status->major;
+	mount->minor = status->minor;
+	mount->target = status->texts + status->target;
+	mount->type = status->texts + status->type;
+	mount->options = status->texts + status->options;
+	return 0;
+}
+
+int mountinfo_of(int fd, struct mountinfo *mount)
+{
+	_cleanup_file_ FILE *table = NULL;
+	int id, more;
+
+	if (ask(fd, mount) == 0)
+		return 0;
+	id = mountinfo_id(fd);
+	if (id < 0)
+		return id;
+	table = mountinfo_open();
+	more = table ? 0 : -errno;
+	while (table && (more = mountinfo_next(table, mount)) > 0)
+		if (mount->id == id)
+			return 0;
+	return more < 0 ? more : -EINVAL;
 }
 
 bool mountinfo_is_fuse(const struct mountinfo *mount)
@@ -84,6 +130,32 @@ bool mountinfo_is_of(const struct mountinfo *mount, uid_t user)
 
 	snprintf(option, sizeof(option), "user_id=%u", user);
 	return mountinfo_is_fuse(mount) && options_have(mount->options, option);
+}
+
+/* Whether there are fewer than MOST mounts of any kind, which is quick to see. */
+static bool are_few(long most)
+{
+	_cleanup_free_ uint64_t *ids =
+		most > 0 && most <= MOST_COUNTED ? calloc((size_t)most, sizeof(*ids)) : NULL;
+	long count = ids ? mountapi_list(ids, (size_t)most) : -1;
+
+	return count >= 0 && count < most;
+}
+
+int mountinfo_has_fuse(long most)
+{
+	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
+	_cleanup_file_ FILE *table = NULL;
+	long count = 0;
+	int more;
+
+	if (are_few(most))
+		return 0;
+	table = mountinfo_open();
+	more = table ? 1 : -errno;
+	while (count < most && table && (more = mountinfo_next(table, &mount)) > 0)
+		count += mountinfo_is_fuse(&mount);
+	return more < 0 ? more : count >= most;
 }
 
 int mountinfo_id(int fd)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The kernel's mount table, /proc/self/mountinfo, see proc(5). To read it asks no filesystem
- * anything, so that none can make the reader wait.
+ * The kernel's mount table, /proc/self/mountinfo, see proc(5), or statmount(2). To read it asks no
+ * filesystem anything, so that none can make the reader wait.
  */
 #pragma once
 
@@ -25,13 +25,32 @@ FILE *mountinfo_open(void);
  */
 int mountinfo_next(FILE *table, struct mountinfo *mount);
 
+/*
+ * The mount that FD, which may be O_PATH, is on; MOUNT as above, but there may be no SOURCE, and
+ * no subtype in TYPE. Before Linux 6.12 it takes the longer the more mounts there are.
+ * Returns 0, -EINVAL where the mount cannot be seen from here, or another negative errno.
+ */
+int mountinfo_of(int fd, struct mountinfo *mount);
+
 void mountinfo_free(struct mountinfo *mount);
+
+#define _cleanup_mountinfo_ __attribute__((cleanup(mountinfo_free)))
+
+/* Replaces the kernel's and libmount's escapes, \NNN, in TEXT, and returns it. */
+char *mountinfo_unescape(char *text);
 
 /* Whether it is a FUSE filesystem, of either kind. */
 bool mountinfo_is_fuse(const struct mountinfo *mount);
 
 /* Whether it is a FUSE filesystem that was mounted for USER. */
 bool mountinfo_is_of(const struct mountinfo *mount, uid_t user);
+
+/*
+ * Whether there are at least MOST FUSE mounts, everybody's, as fusermount3 counts. Before Linux 6.8
+ * it takes the longer the more mounts there are.
+ * Returns 1, 0, or a negative errno.
+ */
+int mountinfo_has_fuse(long most);
 
 /*
  * The id of the mount that FD, which may be O_PATH, is on (Linux 3.15). Nobody is asked but the

@@ -1,63 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "mtab.h"
 
-#include "config.h"
-
-#include <errno.h>
-#include <stddef.h>
-
-#if HAVE_LIBMOUNT
-
+#include "channel.h"
+#include "cleanup.h"
+#include "mountinfo.h"
 #include "privs.h"
-#include "sharedlib.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
-#include <libmount.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/* As libmount names them. */
+#define DIRECTORY "/run/mount"
+#define TABLE     DIRECTORY "/utab"
+#define LOCK      DIRECTORY "/utab.lock"
+#define EVENT     DIRECTORY "/utab.event"
 
 /* What belongs to nobody but us in an entry: its ATTRS, which libmount keeps and does not read. */
 #define SERVER_ATTRIBUTE "fsvc.server=%d:%" PRIu64
 #define SERVER_PATTERN   "fsvc.server=%d:%" SCNu64
 
-/* The functions of libmount.so.1 in use; all are in its first stable ABI, MOUNT_2.19 and 2.21. */
-#define LIBMOUNT_FUNCTIONS(FUNCTION)                                                               \
-	FUNCTION(mnt_new_fs)                                                                       \
-	FUNCTION(mnt_unref_fs)                                                                     \
-	FUNCTION(mnt_fs_set_source)                                                                \
-	FUNCTION(mnt_fs_set_target)                                                                \
-	FUNCTION(mnt_fs_set_fstype)                                                                \
-	FUNCTION(mnt_fs_set_options)                                                               \
-	FUNCTION(mnt_fs_set_attributes)                                                            \
-	FUNCTION(mnt_fs_get_attributes)                                                            \
-	FUNCTION(mnt_new_table)                                                                    \
-	FUNCTION(mnt_unref_table)                                                                  \
-	FUNCTION(mnt_table_parse_mtab)                                                             \
-	FUNCTION(mnt_table_find_target)                                                            \
-	FUNCTION(mnt_new_update)                                                                   \
-	FUNCTION(mnt_free_update)                                                                  \
-	FUNCTION(mnt_update_set_fs)                                                                \
-	FUNCTION(mnt_update_table)
-
-struct libmount {
-	void *library;
-	LIBMOUNT_FUNCTIONS(SHAREDLIB_MEMBER)
-};
-
-static void unload(struct libmount *lib)
-{
-	if (lib->library)
-		dlclose(lib->library);
-}
-
-static int load(struct libmount *lib)
-{
-	if (sharedlib_load(&lib->library, "libmount.so.1") < 0)
-		return -ENOSYS;
-	LIBMOUNT_FUNCTIONS(SHAREDLIB_LOOK_UP)
-	return 0;
-}
+/* Seconds for the lock, which anybody may take who can read its file, and looks each (in ns). */
+#define PATIENCE 5
+#define PERIOD   2000000
 
 /* One change: an entry to add, or, with the target alone, one to take away. */
 struct change {
@@ -65,59 +34,153 @@ struct change {
 	bool remove;
 };
 
-static int describe(struct libmount *lib, struct libmnt_fs *fs, const struct mtab_entry *entry)
+/* In an entry a blank ends a value: it stands there as \NNN, and so does what could look like one.
+ */
+static void write_value(FILE *table, const char *name, const char *value)
 {
-	char server[64];
-	int error = lib->mnt_fs_set_source(fs, entry->source);
+	fputs(name, table);
+	for (; *value; value++)
+		if ((unsigned char)*value <= ' ' || strchr("\\\"#\177", *value))
+			fprintf(table, "\\%03o", *value);
+		else
+			putc(*value, table);
+}
 
-	if (!error)
-		error = lib->mnt_fs_set_target(fs, entry->target);
-	if (!error)
-		error = lib->mnt_fs_set_fstype(fs, entry->type);
-	if (!error && entry->options)
-		error = lib->mnt_fs_set_options(fs, entry->options);
-	if (!error && entry->server.pid > 0) {
-		snprintf(server, sizeof(server), SERVER_ATTRIBUTE, entry->server.pid,
-			 entry->server.start);
-		error = lib->mnt_fs_set_attributes(fs, server);
+static void write_entry(FILE *table, const struct mtab_entry *entry)
+{
+	write_value(table, "SRC=", entry->source);
+	write_value(table, " TARGET=", entry->target);
+	fputs(" ROOT=/", table);
+	if (entry->server.pid > 0)
+		fprintf(table, " ATTRS=" SERVER_ATTRIBUTE, entry->server.pid, entry->server.start);
+	if (entry->options)
+		write_value(table, " OPTS=", entry->options);
+	putc('\n', table);
+}
+
+/* The value in LINE that NAME, with the blank before it, introduces, in a copy without escapes; or
+ * NULL. */
+static char *value_of(const char *line, const char *name)
+{
+	const char *found = strstr(line, name);
+	char *value = found ? strdup(found + strlen(name)) : NULL;
+
+	if (value)
+		value[strcspn(value, " \n")] = '\0';
+	return mountinfo_unescape(value);
+}
+
+static bool is_of(const char *line, const char *target)
+{
+	_cleanup_free_ char *value = value_of(line, " TARGET=");
+
+	return value && strcmp(value, target) == 0;
+}
+
+/*
+ * The number, from 1, of the last line of TARGET: what is on top of others is mounted last. *LINEP
+ * gets the line. 0 where there is none.
+ */
+static size_t find_last(FILE *table, const char *target, char **linep)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t room = 0, found = 0;
+
+	for (size_t number = 1; getline(&line, &room, table) >= 0; number++) {
+		if (!is_of(line, target))
+			continue;
+		found = number;
+		free(*linep);
+		*linep = take_pointer(line);
+		room = 0;
 	}
+	rewind(table);
+	return found;
+}
+
+/* All lines of OLD but the one with number WITHOUT, if any. */
+static void copy(FILE *old, FILE *table, size_t without)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t room = 0;
+
+	for (size_t number = 1; getline(&line, &room, old) >= 0; number++)
+		if (number != without)
+			fputs(line, table);
+}
+
+/* Fills the new table, which takes the place of the old one by rename(2). */
+static int fill(FILE *table, const struct change *change)
+{
+	_cleanup_file_ FILE *old = fopen(TABLE, "re");
+	_cleanup_free_ char *line = NULL;
+
+	if (!old && errno != ENOENT)
+		return -errno;
+	if (old)
+		copy(old, table, change->remove ? find_last(old, change->entry->target, &line) : 0);
+	if (!change->remove)
+		write_entry(table, change->entry);
+	if (old && ferror(old))
+		return -EIO;
+	return fflush(table) == EOF ? -errno : 0;
+}
+
+static int replace(const struct change *change)
+{
+	char path[] = TABLE ".XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC), error;
+	_cleanup_file_ FILE *table = fd >= 0 ? fdopen(fd, "w") : NULL;
+
+	if (fd < 0)
+		return -errno;
+	error = table ? fill(table, change) : -ENOMEM;
+	if (error == 0 && (fchmod(fd, 0644) < 0 || rename(path, TABLE) < 0))
+		error = -errno;
+	if (error < 0)
+		unlink(path);
+	if (!table)
+		close(fd);
 	return error;
 }
 
-/* Adds FS to the table, or, where it is NULL, takes the entry of TARGET away. */
-static int update(struct libmount *lib, const char *target, struct libmnt_fs *fs)
+/* Takes the lock that libmount takes too. Returns its descriptor, or a negative errno. */
+static int lock(void)
 {
-	struct libmnt_update *update = lib->mnt_new_update();
-	int error;
+	const struct timespec period = { .tv_nsec = PERIOD };
+	int64_t deadline = deadline_in(PATIENCE);
+	int fd = open(LOCK, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
 
-	if (!update)
-		return -ENOMEM;
-	/* 1: libmount sees nothing to record */
-	error = lib->mnt_update_set_fs(update, 0, target, fs);
-	if (error == 0)
-		error = lib->mnt_update_table(update, NULL);
-	lib->mnt_free_update(update);
-	return error > 0 ? 0 : error;
+	if (fd < 0)
+		return -errno;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK || deadline_left(deadline) == 0) {
+			int error = errno == EWOULDBLOCK ? -ETIMEDOUT : -errno;
+
+			close(fd);
+			return error;
+		}
+		nanosleep(&period, NULL);
+	}
+	return fd;
 }
 
 static int apply(void *argument)
 {
-	__attribute__((cleanup(unload))) struct libmount lib = { 0 };
 	const struct change *change = argument;
-	struct libmnt_fs *fs;
-	int error = load(&lib);
+	_cleanup_close_ int locked = -1;
+	int error;
 
-	if (error < 0)
-		return error;
-	if (change->remove)
-		return update(&lib, change->entry->target, NULL);
-	fs = lib.mnt_new_fs();
-	if (!fs)
-		return -ENOMEM;
-	error = describe(&lib, fs, change->entry);
-	if (!error)
-		error = update(&lib, NULL, fs);
-	lib.mnt_unref_fs(fs);
+	if (change->remove && access(TABLE, F_OK) < 0)
+		return 0;
+	if (mkdir(DIRECTORY, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	locked = lock();
+	if (locked < 0)
+		return locked;
+	error = replace(change);
+	/* Who watches the table waits until the lock is closed, or, since util-linux 2.39, this. */
+	close_fd(open(EVENT, O_WRONLY | O_CLOEXEC));
 	return error;
 }
 
@@ -137,47 +200,14 @@ void mtab_remove(const char *target)
 
 int mtab_find_server(const char *target, struct process *server)
 {
-	__attribute__((cleanup(unload))) struct libmount lib = { 0 };
-	struct libmnt_table *table;
-	struct libmnt_fs *fs;
-	const char *attributes = NULL;
-	int error = load(&lib);
+	_cleanup_file_ FILE *table = fopen(TABLE, "re");
+	_cleanup_free_ char *line = NULL, *value = NULL;
 
 	*server = (struct process){ 0 };
-	if (error < 0)
-		return error;
-	table = lib.mnt_new_table();
-	if (!table)
-		return -ENOMEM;
-	error = lib.mnt_table_parse_mtab(table, NULL);
-	/* Backward: what is on top of others is mounted last. */
-	fs = error == 0 ? lib.mnt_table_find_target(table, target, MNT_ITER_BACKWARD) : NULL;
-	if (fs)
-		attributes = lib.mnt_fs_get_attributes(fs);
-	if (error == 0 &&
-	    (!attributes || sscanf(attributes, SERVER_PATTERN, &server->pid, &server->start) != 2))
-		error = -ENOENT;
-	lib.mnt_unref_table(table);
-	return error;
-}
-
-#else
-
-int mtab_add(const struct mtab_entry *entry)
-{
-	return entry->options ? -ENOSYS : 0;
-}
-
-void mtab_remove(const char *target)
-{
-	(void)target;
-}
-
-int mtab_find_server(const char *target, struct process *server)
-{
-	(void)target;
+	if (table && find_last(table, target, &line) > 0)
+		value = value_of(line, " ATTRS=");
+	if (value && sscanf(value, SERVER_PATTERN, &server->pid, &server->start) == 2)
+		return 0;
 	*server = (struct process){ 0 };
-	return -ENOSYS;
+	return -ENOENT;
 }
-
-#endif

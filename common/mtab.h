@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * User space's part of the mount table, /run/mount/utab: options that only umount(8), mount(8) and
- * findmnt(8) mean (x-systemd.automount, nofail, ...), and the server behind a mount, for which
- * fsvc-umount waits. libmount keeps it. The kernel's part needs nobody to keep it.
+ * User space's part of the mount table, libmount's /run/mount/utab: options that only umount(8),
+ * mount(8) and findmnt(8) mean (x-systemd.automount, nofail, ...), and the server behind a mount,
+ * for which fsvc-umount waits. The kernel's part needs nobody to keep it.
  *
- * libmount is loaded when the table is to be read or written: it and what it needs are larger than
- * this program. The table is root's: whoever the caller is, it is written by a process that has
- * root's user id and no capability.
+ * This is not done by libmount, since it is done for each mount, and for users by root: libmount
+ * and what it needs take as much time as all else, more memory than all else, and are ten times
+ * this program to read. It also waits for the lock, which any user can hold, without end.
+ *
+ * The table is root's: whoever the caller is, it is written by a process that has root's user id
+ * and no capability.
  */
 #pragma once
 
@@ -21,10 +24,9 @@ struct mtab_entry {
 };
 
 /*
- * Records ENTRY, unless there is neither an option nor a server in it. To be called before the
- * mount is in place: libmount looks at the target, and the server of a mount decides how long that
- * takes.
- * Returns 0, or a negative errno: -ENOSYS where libmount is not there.
+ * Records ENTRY, unless there is neither an option nor a server in it. Before the mount is in
+ * place, so that who learns of the mount finds its options.
+ * Returns 0, or a negative errno: -ETIMEDOUT where somebody keeps the table locked.
  */
 int mtab_add(const struct mtab_entry *entry);
 

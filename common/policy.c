@@ -5,6 +5,7 @@
 #include "config.h"
 #include "diag.h"
 #include "mountapi.h"
+#include "mountinfo.h"
 #include "privs.h"
 
 #include <ctype.h>
@@ -342,31 +343,11 @@ static bool holds_files(int fd)
 	return false;
 }
 
-/* The number of FUSE mounts in this mount namespace, everybody's, as fusermount3 counts; or -1. */
-static long count_fuse_mounts(void)
-{
-	_cleanup_file_ FILE *file = fopen("/proc/self/mountinfo", "re");
-	_cleanup_free_ char *line = NULL;
-	size_t room = 0;
-	long count = 0;
-
-	if (!file)
-		return -1;
-	while (getline(&line, &room, file) >= 0) {
-		const char *type = strstr(line, " - ");
-
-		if (type && strncmp(type + 3, "fuse", 4) == 0 &&
-		    strncmp(type + 3, "fusectl", 7) != 0)
-			count++;
-	}
-	return ferror(file) || !feof(file) ? -1 : count;
-}
-
 static int check_users_mountpoint(const struct policy *policy, int fd, const struct stat *status,
 				  const char **why)
 {
 	char path[sizeof("/proc/self/fd/") + 10];
-	long mounts;
+	int many;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if ((status->st_mode & S_ISVTX) && status->st_uid != getuid())
@@ -377,10 +358,10 @@ static int check_users_mountpoint(const struct policy *policy, int fd, const str
 		return refuse(why, "which the caller may not write", -errno);
 	if (!holds_files(fd))
 		return refuse(why, "which is on a filesystem that users may not mount on", -EPERM);
-	mounts = policy->conf.mount_max < 0 ? 0 : count_fuse_mounts();
-	if (mounts < 0)
+	many = policy->conf.mount_max < 0 ? 0 : mountinfo_has_fuse(policy->conf.mount_max);
+	if (many < 0)
 		return refuse(why, "but the mounts that there are cannot be counted", -EPERM);
-	if (policy->conf.mount_max >= 0 && mounts >= policy->conf.mount_max)
+	if (many)
 		return refuse(why, "but mount_max in " FUSECONF_PATH " allows no more mounts",
 			      -EPERM);
 	return 0;

@@ -20,6 +20,6 @@ struct record {
 /*
  * Records a mount that is about to be put in place. *TARGETP: the name that the mountpoint has by
  * now, under which it is recorded; the caller frees it. NULL where it has none.
- * Returns 0 or a negative errno: -ENOSYS without libmount.
+ * Returns 0 or a negative errno, see mtab_add().
  */
 int record_mount(const struct record *record, char **targetp);

@@ -416,7 +416,7 @@ static void record(struct session *session, char **targetp)
 	if (error < 0 && session->table_options)
 		blame(session, "the options %s are not recorded in the mount table: %s",
 		      session->table_options,
-		      error == -ENOSYS ? "libmount is not there" : strerror(-error));
+		      error == -ETIMEDOUT ? "somebody keeps it locked" : strerror(-error));
 }
 
 /* The service has said that it serves: shows the mount. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Libraries that are loaded when they are needed: few mounts need them, and each is larger than
- *this program. A struct lists the functions in use, by their own names and types:
+ * this program. A struct lists the functions in use, by their own names and types:
  *
- *	#define FUNCTIONS(FUNCTION) FUNCTION(mnt_new_fs) FUNCTION(mnt_unref_fs)
- *	struct libmount { void *library; FUNCTIONS(SHAREDLIB_MEMBER) };
+ *	#define FUNCTIONS(FUNCTION) FUNCTION(seccomp_init) FUNCTION(seccomp_load)
+ *	struct libseccomp { void *library; FUNCTIONS(SHAREDLIB_MEMBER) };
  */
 #pragma once
 

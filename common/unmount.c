@@ -28,27 +28,13 @@ static void fd_path(int fd, char path[FD_PATH_SIZE])
 	snprintf(path, FD_PATH_SIZE, "/proc/self/fd/%d", fd);
 }
 
-/* Finds the mount that has ID. Returns 0, or -EINVAL where there is none. */
-static int find_by_id(int id, struct mountinfo *mount)
-{
-	_cleanup_file_ FILE *table = mountinfo_open();
-	int more = table ? 0 : -errno;
-
-	while (table && (more = mountinfo_next(table, mount)) > 0)
-		if (mount->id == id)
-			return 0;
-	return more < 0 ? more : -EINVAL;
-}
-
 /* Whether FD is on a mountpoint, and not on a file somewhere below it. */
 static int find_by_place(int fd, struct mountinfo *mount)
 {
 	char path[FD_PATH_SIZE], place[PATH_MAX];
-	int error = mountinfo_id(fd);
+	int error = mountinfo_of(fd, mount);
 	ssize_t length;
 
-	if (error >= 0)
-		error = find_by_id(error, mount);
 	if (error < 0)
 		return error;
 	fd_path(fd, path);
@@ -62,7 +48,7 @@ static int find_by_place(int fd, struct mountinfo *mount)
 /* The place of the one FUSE mount of SOURCE. */
 static int find_source(const char *source, char **targetp)
 {
-	__attribute__((cleanup(mountinfo_free))) struct mountinfo mount = { 0 };
+	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
 	_cleanup_file_ FILE *table = mountinfo_open();
 	_cleanup_free_ char *absolute = realpath(source, NULL);
 	int more = table ? 0 : -errno;

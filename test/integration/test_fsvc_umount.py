@@ -2,6 +2,7 @@
 """fsvc-umount: the mount is gone, everything is written back, and nothing else was touched."""
 
 import contextlib
+import errno
 import os
 import pty
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kit import mounts, protocol
-from kit.programs import AS_NOBODY, FSVC, forked, wait_for
+from kit.programs import AS_NOBODY, FSVC, STATMOUNT, forked, wait_for, without_system_call
 
 UMOUNT = [FSVC, "fsvc-umount"]
 NOT_UNMOUNTED, WRONG, INTERRUPTED, SOME = 32, 1, 8, 64
@@ -80,6 +81,12 @@ def test_names_mean_themselves(recorded, umount, work, name):
         assert len(mounts.at(place)) == 1
         assert umount(place).code == 0
     assert gone(place)
+
+
+def test_an_older_kernel_finds_it_too(by_hand, umount, mountpoint):
+    by_hand(mountpoint)
+    assert umount(mountpoint, preexec_fn=without_system_call(STATMOUNT, errno.ENOSYS)).code == 0
+    assert gone(mountpoint)
 
 
 def test_a_file_is_a_mountpoint_too(attempt, umount, work):

@@ -22,6 +22,7 @@ AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-group
 
 PR_SET_CHILD_SUBREAPER, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 36, 22, 2
 PR_SET_NO_NEW_PRIVS = 38
+STATMOUNT, LISTMOUNT = 457, 458  # system calls of Linux 6.8
 
 
 def wait_for(condition, patience=10, what="it"):

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""User space's mount table: util-linux reads what we write, we read what it writes, and nobody gets in between."""
+
+import fcntl
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from kit import mounts, protocol
+from kit.programs import FSVC, NOBODY, forked
+
+TABLE, LOCK, EVENT = (Path(f"/run/mount/utab{end}") for end in ("", ".lock", ".event"))
+OTHERS = "SRC=server:/a\\040b TARGET=/net ROOT=/ OPTS=user=somebody\nSRC=x TARGET=/net ROOT=/ OPTS=_netdev\n"
+NAMES = ["a b", "com,ma", "back\\slash", "ha#sh", "\u00e4\u00f6\u20ac", "\\040", "tab\there", 'quo"te', "=",
+         "a TARGET=/etc ATTRS=fsvc.server=1:1 OPTS=x"]
+IN_CLOSE_WRITE, IN_CLOSE_NOWRITE = 0x8, 0x10
+
+
+@pytest.fixture
+def others():
+    """Entries of other programs, which stay byte for byte as they are."""
+    TABLE.write_text(OTHERS)
+    yield OTHERS
+    assert TABLE.read_text() == OTHERS
+    TABLE.unlink()
+
+
+@pytest.fixture
+def noted(attempt):
+    """A mount that is about to be there, with a note in the table."""
+
+    def noted(note, **details):
+        begun = attempt("-o", note, **details)
+        assert begun.service.command(protocol.mtab(note)) == 0
+        begun.prepare()
+        return begun
+
+    return noted
+
+
+def found(place, *columns):
+    """What findmnt(8), and so libmount, knows of a place."""
+    done = subprocess.run(["findmnt", "--mtab", "--raw", "--noheadings", "--output", ",".join(columns), "--mountpoint", place],
+                          check=True, capture_output=True, text=True)
+    return done.stdout.rstrip("\n")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_util_linux_reads_each_name(noted, others, work, name):
+    place, source = work / name, work / f"{name}.img"
+    place.mkdir(parents=True)
+    source.touch()
+    begun = noted("x-note", mountpoint=place, source=source)
+    begun.finish()
+    assert "x-note" in found(place, "OPTIONS").split(",")
+    assert len(mounts.entries_of(place)) == 1
+    begun.unmount()
+    assert mounts.entries_of(place) == []
+
+
+@pytest.mark.parametrize("name", NAMES[-1:])
+def test_a_name_that_looks_like_an_entry_is_a_name(attempt, others, run, work, name):
+    place, source = work / name, work / f"{name}.img"
+    place.mkdir(parents=True)
+    source.touch()
+    begun = attempt(mountpoint=place, source=source)
+    begun.prepare()
+    with forked(lambda: begun.service.send(protocol.byee(0))) as server:
+        assert begun.helper.wait().code == 0
+        failed = run(FSVC, "fsvc-umount", "-t", "1", place).wait()
+    assert f"process {server}, has not written" in failed.one_line()
+
+
+def test_of_two_entries_of_one_place_the_last_is_taken_away(noted, mountpoint):
+    lower = f"SRC=/other TARGET={mountpoint} ROOT=/ OPTS=x-lower\n"
+    TABLE.write_text(lower)
+    noted("x-upper").finish()
+    assert [entry["OPTS"] for entry in mounts.entries_of(mountpoint)] == ["x-lower", "x-upper"]
+    subprocess.run([FSVC, "fsvc-umount", "-t0", mountpoint], check=True)
+    assert TABLE.read_text() == lower
+    TABLE.unlink()
+
+
+def hold_lock():
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    fcntl.flock(os.open(LOCK, os.O_RDONLY), fcntl.LOCK_EX)
+
+
+def test_a_neighbour_who_keeps_the_lock_keeps_nobody_from_mounting(noted, others):
+    LOCK.touch(0o644)
+    begun = noted("x-note")
+    with forked(hold_lock):
+        time.sleep(0.2)
+        begun.service.goodbye()
+        result = begun.helper.wait(20)
+    assert result.code == 0 and "x-note are not recorded in the mount table: somebody keeps it locked" in result.one_line()
+    assert mounts.entries_of(begun.mountpoint) == [] and len(mounts.at(begun.mountpoint)) == 1
+    begun.unmount()
+
+
+@pytest.mark.parametrize("watched, event", [(LOCK, IN_CLOSE_NOWRITE), (EVENT, IN_CLOSE_WRITE)], ids=["before 2.39", "since"])
+def test_who_watches_the_table_learns_of_a_change(attempt, others, watched, event):
+    watched.touch()
+    watch = mounts.LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        assert mounts.LIBC.inotify_add_watch(watch, os.fsencode(watched), event) > 0
+        begun = attempt()
+        begun.mount()
+        assert os.read(watch, 4096)
+        begun.unmount()
+    finally:
+        os.close(watch)
+        watched.unlink()
