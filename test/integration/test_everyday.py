@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """mount(8), umount(8), fstab and systemd's own units, with fsvc in the place of libfuse's helpers, in a machine."""
 
+import os
 import shutil
+import subprocess
 
 import pytest
 
 from kit import mounts
 from kit.machine import REPO, Machine
-from kit.programs import BUILD, wait_for
+from kit.programs import BUILD, SERVERS, wait_for
+from test_machine import add_service
 
 HELPERS = ("mount.fuse", "mount.fuse3", "mount.fuseblk", "umount.fuse", "umount.fuse3", "umount.fuseblk")
 FSTAB = "/etc/fstab"
@@ -25,10 +28,14 @@ def machine():
         machine.run("chmod", "4755", "/usr/bin/fsvc")
         machine.run("chmod", "666", "/dev/fuse")
         machine.run("systemctl", "daemon-reload")
-        machine.run("systemctl", "enable", "--now", "fsvc-squashfs.socket")
-        machine.run("sh", "-c", "useradd alice && useradd bob && mkdir -p /images/mnt /images/tree && cd /images &&"
-                    "seq 1000 >tree/numbers && mksquashfs tree tree.img -quiet -no-progress && chmod 644 tree.img &&"
-                    "chown alice mnt && chmod 755 . && chmod 666 /run/filesystems/squashfs")
+        machine.run("systemctl", "enable", "--now", "fsvc-squashfs.socket", "fsvc-ext4.socket")
+        machine.run("sh", "-c", "useradd alice && useradd bob && mkdir -p /images/mnt /images/tree/inner && cd /images &&"
+                    "seq 1000 >tree/numbers && chown alice tree/inner && mksquashfs tree tree.img -quiet -no-progress && chmod 644 tree.img &&"
+                    "mkfs.ext4 -q -d tree disk.img 4M && chmod 666 disk.img &&"
+                    "chown alice mnt && chmod 755 . && chmod 666 /run/filesystems/*")
+        shutil.copy(SERVERS / "one_file", machine.path("/usr/local/bin"))
+        add_service(machine, "one_file", "/usr/bin/fsvc-open -- /usr/local/bin/one_file {source} {mountpoint} -f")
+        machine.run("chmod", "666", "/run/filesystems/one_file")
         yield machine
 
 
@@ -97,6 +104,29 @@ def test_names_go_through_mount_and_back(machine, name):
     machine.run("rmdir", place)
 
 
+@pytest.mark.parametrize("user", ["root", "alice"])
+def test_a_file_is_a_mountpoint_too(machine, user):
+    place = "/images/file"
+    machine.run("install", "-o", user, "/dev/null", place)
+    run_as(machine, user, "fuservicemount3", "/images/tree.img", place, "-t", "one_file")
+    run_as(machine, user, "cmp", place, "/images/tree.img")
+    run_as(machine, user, "umount", place)
+    assert not is_mounted(machine, place)
+
+
+@pytest.mark.parametrize("user", ["root", "alice"])
+def test_a_mountpoint_may_be_inside_another_mount(machine, user):
+    outer, inner = MNT, f"{MNT}/inner"
+    for kind, image, place in ("ext4", "disk.img", outer), ("squashfs", "tree.img", inner):
+        run_as(machine, user, "fuservicemount3", f"/images/{image}", place, "-t", kind)
+    assert run_as(machine, user, "cat", f"{inner}/numbers").stdout.startswith("1\n")
+    failed = run_as(machine, user, "fsvc-umount", outer, check=False)
+    assert f"in use by the mount on {inner}" in failed.stderr
+    for place in inner, outer:
+        run_as(machine, user, "umount", place)
+        assert not is_mounted(machine, place)
+
+
 def test_a_crashed_servers_mount_is_cleared_away(machine):
     machine.run("mount", "-t", "fuse.squashfs", "/images/tree.img", MNT)
     machine.run("pkill", "-KILL", "squashfuse")
@@ -148,6 +178,23 @@ def test_a_mount_unit_starts_and_stops(machine):
     assert not is_mounted(machine)
 
 
+def test_a_unit_of_ones_own_starts_and_stops(machine):
+    page = (REPO / "doc/fstab.md").read_text()
+    unit = page[page.index("[Unit]"):].partition("```")[0]
+    machine.path("/etc/systemd/system/images-mnt.mount").write_text(
+        unit.replace("/srv/", "/images/").replace("/mnt/tree", MNT))
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "stop", "fsvc-squashfs.socket")
+    try:
+        machine.run("systemctl", "start", "images-mnt.mount")
+        machine.run("cmp", f"{MNT}/numbers", "/images/tree/numbers")
+        machine.run("systemctl", "stop", "images-mnt.mount")
+    finally:
+        machine.path("/etc/systemd/system/images-mnt.mount").unlink()
+        machine.run("systemctl", "start", "fsvc-squashfs.socket")
+        machine.run("chmod", "666", "/run/filesystems/squashfs")
+
+
 def test_an_automount_mounts_when_it_is_looked_at_and_idles_out(machine):
     fstab(machine, f"/images/tree.img {MNT} fuse.squashfs noauto,x-systemd.automount,x-systemd.idle-timeout=1s 0 0")
     machine.run("systemctl", "start", "images-mnt.automount")
@@ -161,7 +208,7 @@ def test_an_automount_mounts_when_it_is_looked_at_and_idles_out(machine):
 
 # at boot
 
-AT_BOOT = "_netdev,x-systemd.requires=fsvc-squashfs.socket"
+AT_BOOT = "fsvc=require,_netdev,x-systemd.requires=fsvc-squashfs.socket"
 
 
 @pytest.fixture
@@ -186,6 +233,34 @@ def test_a_mount_at_boot_brings_its_socket_with_it(machine, boot):
     assert machine.run("systemctl", "is-active", "fsvc-squashfs.socket").stdout == "active\n"
     assert "user_id=0" in mounts.at(MNT, machine.leader)[0].options
     assert "fsvc-squashfs@" in services(machine)  # and not a server that runs as root
+
+
+LINES = f"""cd /usr/sbin; for name in {' '.join(HELPERS)}; do ln -sf /usr/bin/fsvc $name; done
+systemctl enable --quiet fsvc-squashfs.socket
+mkdir -p /images/mnt /images/automount; cp {{image}} /images/tree.img
+echo '/images/tree.img {MNT} fuse.squashfs {AT_BOOT} 0 0' >/etc/fstab
+echo '/images/none.img /images/nomnt fuse.squashfs nofail,{AT_BOOT} 0 0' >>/etc/fstab
+echo '/images/tree.img /images/automount fuse.squashfs x-systemd.automount,{AT_BOOT} 0 0' >>/etc/fstab
+"""
+
+
+def test_a_machine_boots_with_such_lines_and_shuts_down_in_order(work):
+    (work / "file").write_text("content\n")
+    subprocess.run(["mksquashfs", work / "file", work / "tree.img", "-quiet", "-no-progress"], check=True)
+    prepare = f"meson install --no-rebuild --quiet -C {BUILD}\n" + LINES.format(image=work / "tree.img")
+    with Machine(layers=(REPO, BUILD), prepare=prepare) as booted:
+        wait_for(lambda: is_mounted(booted), 20, "the mount")
+        assert booted.path(f"{MNT}/file").read_text() == "content\n"
+        assert mounts.at("/images/nomnt", booted.leader) == []
+        if os.path.exists("/dev/autofs"):
+            assert booted.run("cat", "/images/automount/file").stdout == "content\n"
+        assert "fsvc-squashfs@" in services(booted)
+        booted.run("systemctl", "poweroff")
+        booted.nspawn.wait(60)
+        log = booted.log()
+    ends = [log.index(words) for words in ("Unmounted images-mnt.mount", "Closed fsvc-squashfs.socket")]
+    assert ends == sorted(ends)
+    assert "ordering cycle" not in log and "timed out" not in log
 
 
 def test_a_mount_at_boot_is_in_no_circle(machine, boot):

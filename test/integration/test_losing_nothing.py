@@ -241,6 +241,24 @@ def test_powered_off(outliving, mountpoint, cut):
     assert_slow_complete(outliving)
 
 
+def test_powered_off_with_lines_in_fstab(outliving, mountpoint):
+    """By mount(8), umount(8) and systemd's mount units, with fsvc in the place of libfuse's helpers."""
+    images = {name: make_image(outliving, name) for name in KINDS}
+    with Survived(outliving) as machine:
+        machine.run("sh", "-c", "for call in mount umount; do ln -sf /usr/bin/fsvc /usr/sbin/$call.fuse; done")
+        lines = [f"{INSIDE}/{image.name} /mnt/{name} fuse.{name} _netdev,x-systemd.requires=fsvc-{name}.socket 0 0\n"
+                 for name, image in images.items()]
+        machine.path("/etc/fstab").write_text("".join(lines))
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "start", "remote-fs.target", *(f"mnt-{name}.mount" for name in KINDS))
+        for name in KINDS:
+            assert f"fsvc-{name}@" in machine.run("systemctl", "list-units", "fsvc-*.service").stdout
+            machine.run("sh", "-c", f"cd /mnt/{name} && set -- {INSIDE}/begin\n{WORK}")
+        power_off(machine)
+    for name in KINDS:
+        assert_complete(outliving, name, mountpoint)
+
+
 def test_powered_off_under_who_still_writes(outliving, mountpoint):
     """Sessions are over before what they write to is unmounted, and that before its service is told to end."""
     image = make_image(outliving, "ext4")

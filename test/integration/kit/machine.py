@@ -55,11 +55,14 @@ systemd-id128 new > /mnt/root/etc/machine-id
 # tmpfiles empties /tmp at boot: the sources may be there
 mkdir -p /mnt/root/etc/tmpfiles.d
 ln -sf /dev/null /mnt/root/etc/tmpfiles.d/tmp.conf
+[ -z "$PREPARE" ] || chroot /mnt/root sh -ec "$PREPARE"
 exec systemd-nspawn --directory=/mnt/root --machine="$name" "$@"
 """
 
-# The system's own services hang on multi-user.target; what basic.target brings by itself is masked.
-BOOT = ("--boot", "systemd.unit=basic.target", "systemd.mask=timers.target", "systemd.mask=tmp.mount")
+# The system's own services hang on multi-user.target; what basic.target brings by itself is masked,
+# and what fstab asks for is mounted as in any other system.
+BOOT = ("--boot", "systemd.unit=basic.target", "systemd.mask=timers.target", "systemd.mask=tmp.mount",
+        "systemd.wants=remote-fs.target")
 
 
 class Failed(subprocess.CalledProcessError):
@@ -74,10 +77,11 @@ class Machine:
 
     count = 0
 
-    def __init__(self, root="/", layers=(REPO,)):
+    def __init__(self, root="/", layers=(REPO,), prepare=""):
+        """PREPARE is for the shell, in the system that is to boot."""
         Machine.count += 1
         self.name = f"fsvc-{os.getpid()}-{Machine.count}"
-        self.root = str(root)
+        self.root, self.prepare = str(root), prepare
         self.layers = [str(path) for path in layers if self.root != "/" or path.stat().st_dev != os.stat("/").st_dev]
         self.console = tempfile.TemporaryFile()
         self.nspawn = None
@@ -115,11 +119,10 @@ class Machine:
             options.append("--keep-unit")  # there is no service manager that could make a scope
         return options
 
-    @staticmethod
-    def nspawn_environment(notify):
+    def nspawn_environment(self, notify):
         # From version 258 on systemd does not boot without the unified hierarchy.  A tmpfs over /tmp would hide
         # sources that are there.
-        return {"PATH": PATH, "NOTIFY_SOCKET": "@" + notify.getsockname()[1:].decode(),
+        return {"PATH": PATH, "PREPARE": self.prepare, "NOTIFY_SOCKET": "@" + notify.getsockname()[1:].decode(),
                 "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_TMPFS_TMP": "0"}
 
     def make_cgroups(self):

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * one_file SOURCE MOUNTPOINT [OPTIONS]: a filesystem without a directory, for tests. Its root is a
+ * file, the source. An ordinary server: it knows nothing of services.
+ */
+#define FUSE_USE_VERSION 31
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int source;
+
+static int one_getattr(const char *path, struct stat *status, struct fuse_file_info *info)
+{
+	(void)path;
+	(void)info;
+	if (fstat(source, status) < 0)
+		return -errno;
+	status->st_mode = S_IFREG | 0444;
+	return 0;
+}
+
+static int one_open(const char *path, struct fuse_file_info *info)
+{
+	(void)path;
+	return (info->flags & O_ACCMODE) == O_RDONLY ? 0 : -EACCES;
+}
+
+static int one_read(const char *path, char *buffer, size_t size, off_t offset,
+		    struct fuse_file_info *info)
+{
+	ssize_t done = pread(source, buffer, size, offset);
+
+	(void)path;
+	(void)info;
+	return done < 0 ? -errno : (int)done;
+}
+
+static const struct fuse_operations operations = {
+	.getattr = one_getattr,
+	.open = one_open,
+	.read = one_read,
+};
+
+int main(int argc, char **argv)
+{
+	if (argc < 3) {
+		fprintf(stderr, "one_file SOURCE MOUNTPOINT [OPTIONS]\n");
+		return 1;
+	}
+	source = open(argv[1], O_RDONLY | O_CLOEXEC);
+	if (source < 0) {
+		perror(argv[1]);
+		return 1;
+	}
+	argv[1] = argv[0];
+	return fuse_main(argc - 1, argv + 1, &operations, NULL);
+}
