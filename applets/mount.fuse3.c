@@ -29,6 +29,7 @@ static const char help[] =
 	"  -t TYPE        the filesystem's type: NAME, fuse.NAME or fuseblk.NAME\n"
 	"  -o OPTIONS     mount options, separated by commas; among them\n"
 	"                 fsvc=require: a service or nothing; fsvc=never: no service;\n"
+	"                 fsvc.timeout=SECONDS, fsvc.file=PATH: see fuservicemount3 --help;\n"
 	"                 setuid=USER, drop_privileges: for a program that is started\n"
 	"  -f             pretend: mount nothing\n"
 	"  -n             keep no entry in user space's mount table\n"

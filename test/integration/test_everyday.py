@@ -30,7 +30,8 @@ def machine():
         machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "enable", "--now", "fsvc-squashfs.socket", "fsvc-ext4.socket")
         machine.run("sh", "-c", "useradd alice && useradd bob && mkdir -p /images/mnt /images/tree/inner && cd /images &&"
-                    "seq 1000 >tree/numbers && chown alice tree/inner && mksquashfs tree tree.img -quiet -no-progress && chmod 644 tree.img &&"
+                    "seq 1000 >tree/numbers && chown alice tree/inner &&"
+                    "mksquashfs tree tree.img -quiet -no-progress && chmod 644 tree.img &&"
                     "mkfs.ext4 -q -d tree disk.img 4M && chmod 666 disk.img &&"
                     "chown alice mnt && chmod 755 . && chmod 666 /run/filesystems/*")
         shutil.copy(SERVERS / "one_file", machine.path("/usr/local/bin"))
