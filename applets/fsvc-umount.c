@@ -8,6 +8,7 @@
 #include "diag.h"
 #include "holders.h"
 #include "interrupt.h"
+#include "namespace.h"
 #include "unmount.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 
 static const char help[] =
 	"Usage: fsvc-umount [-lfq] [-t SECONDS] TARGET|SOURCE...\n"
-	"       umount.fuse3 TARGET [-flnrv] [-t TYPE]\n"
+	"       umount.fuse3 TARGET [-flnrv] [-t TYPE] [-N NAMESPACE]\n"
 	"\n"
 	"Unmounts FUSE filesystems, by mountpoint or by source, and waits until the server has\n"
 	"written everything back and is gone. The second form is for umount(8).\n"
@@ -29,6 +30,7 @@ static const char help[] =
 	"wait\n"
 	"  -q             say nothing, the exit code tells\n"
 	"  -t SECONDS     wait no longer than this for the server; 0: not at all\n"
+	"  -N NAMESPACE   unmount in this mount namespace: a process id, or a file\n"
 	"  -n, -r, -v     taken, and without a meaning\n"
 	"  --help         this text\n"
 	"  --version      the version\n"
@@ -57,6 +59,7 @@ struct call {
 	long seconds;
 	bool quiet, by_umount; /* called as umount(8) does it */
 	const char **places;   /* NULL-terminated; in argv */
+	const char *namespace;
 };
 
 static int read_seconds(struct call *call, const char *value)
@@ -68,6 +71,21 @@ static int read_seconds(struct call *call, const char *value)
 		return 0;
 	diag_error("-t wants 0 to %d seconds, and not '%s'", LONGEST_WAIT, value);
 	return -EINVAL;
+}
+
+/* The value of the option LETTER; NULL where the command line has none. */
+static int set_value(struct call *call, char letter, const char *value)
+{
+	if (!value) {
+		diag_error("-%c: its value is missing; see --help", letter);
+		return -EINVAL;
+	}
+	if (letter == 'N')
+		call->namespace = value;
+	/* umount(8) says the filesystem's type by -t. */
+	else if (!call->by_umount)
+		return read_seconds(call, value);
+	return 0;
 }
 
 /* A word of single letters, the last of which may want a value, *NEXT. Returns the words used up.
@@ -91,13 +109,9 @@ static int read_switches(struct call *call, const char *letters, const char *nex
 		case 'r':
 		case 'v':
 			break;
+		case 'N':
 		case 't':
-			if (!value) {
-				diag_error("-t: its value is missing; see --help");
-				return -EINVAL;
-			}
-			/* umount(8) says the filesystem's type by it. */
-			if (!call->by_umount && read_seconds(call, value) < 0)
+			if (set_value(call, *letters, value) < 0)
 				return -EINVAL;
 			return letters[1] ? 1 : 2;
 		default:
@@ -248,6 +262,8 @@ static int run(int argc, char **argv)
 	_cleanup_free_ int *codes = NULL;
 
 	if (parse(&call, argc, argv) < 0)
+		return USAGE;
+	if (call.namespace && namespace_enter(call.namespace) < 0)
 		return USAGE;
 	unmounts = calloc((size_t)argc, sizeof(*unmounts));
 	codes = calloc((size_t)argc, sizeof(*codes));

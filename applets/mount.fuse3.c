@@ -7,13 +7,12 @@
 #include "cleanup.h"
 #include "diag.h"
 #include "mounting.h"
+#include "namespace.h"
 #include "options.h"
 #include "startserver.h"
 #include "words.h"
 
 #include <ctype.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -213,32 +212,6 @@ static int parse(struct call *call, int argc, char **argv)
 	return set_type(call, argv[0], argv[1]);
 }
 
-/* Before anything is looked at. Only root can: setns(2) says so. */
-static int enter_namespace(const char *name)
-{
-	_cleanup_free_ char *here = getcwd(NULL, 0);
-	_cleanup_close_ int fd = -1;
-	char path[64];
-
-	if (name[strspn(name, "0123456789")] == '\0') {
-		snprintf(path, sizeof(path), "/proc/%.20s/ns/mnt", name);
-		name = path;
-	}
-	fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0 || setns(fd, CLONE_NEWNS) < 0) {
-		diag_error("cannot enter the mount namespace %s: %s", name, strerror(errno));
-		return START_USAGE;
-	}
-	/* The kernel has moved to the root directory; relative paths mean the same as before. */
-	if (!here || chdir(here) < 0) {
-		diag_error(
-			"the working directory is not in the mount namespace %s: use absolute paths",
-			name);
-		return START_USAGE;
-	}
-	return 0;
-}
-
 /* The command line that fuservicemount3 would have for the same mount. */
 static enum mounting mount_by_service(const struct call *call)
 {
@@ -314,7 +287,7 @@ static int run(int argc, char **argv)
 
 	if (parse(&call, argc, argv) < 0)
 		return START_USAGE;
-	if (call.namespace && enter_namespace(call.namespace) != 0)
+	if (call.namespace && namespace_enter(call.namespace) < 0)
 		return START_USAGE;
 	if (call.fake)
 		return 0;
