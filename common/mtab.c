@@ -17,6 +17,7 @@
 /* As libmount names them. */
 #define DIRECTORY "/run/mount"
 #define TABLE     DIRECTORY "/utab"
+#define NEW_TABLE DIRECTORY "/utab.fsvc"
 #define LOCK      DIRECTORY "/utab.lock"
 #define EVENT     DIRECTORY "/utab.event"
 
@@ -123,24 +124,19 @@ static int fill(FILE *table, const struct change *change)
 		write_entry(table, change->entry);
 	if (old && ferror(old))
 		return -EIO;
-	return fflush(table) == EOF ? -errno : 0;
+	return fflush(table) == EOF || fchmod(fileno(table), 0644) < 0 ? -errno : 0;
 }
 
+/* The lock is held: what is there under the new table's name was left behind. */
 static int replace(const struct change *change)
 {
-	char path[] = TABLE ".XXXXXX";
-	int fd = mkostemp(path, O_CLOEXEC), error;
-	_cleanup_file_ FILE *table = fd >= 0 ? fdopen(fd, "w") : NULL;
+	_cleanup_file_ FILE *table = fopen(NEW_TABLE, "we");
+	int error = table ? fill(table, change) : -errno;
 
-	if (fd < 0)
-		return -errno;
-	error = table ? fill(table, change) : -ENOMEM;
-	if (error == 0 && (fchmod(fd, 0644) < 0 || rename(path, TABLE) < 0))
+	if (error == 0 && rename(NEW_TABLE, TABLE) < 0)
 		error = -errno;
 	if (error < 0)
-		unlink(path);
-	if (!table)
-		close(fd);
+		unlink(NEW_TABLE);
 	return error;
 }
 
