@@ -51,6 +51,18 @@ static int send_reply(struct session *session, int error)
 	return channel_send(&session->channel, &packet, -1);
 }
 
+/*
+ * Whether PATH is the device that the caller mounts as fuseblk: a mount of that type keeps others
+ * away from it, so that the service need not.
+ */
+static bool may_be_claimed(const struct session *session, const char *path)
+{
+	bool mounted = session->done & BIT(WIRE_MOUNT);
+
+	return session->policy->root && session->line->fuseblk && (!mounted || session->fuseblk) &&
+	       strcmp(path, session->line->source) == 0;
+}
+
 /* The handlers: each does what its command asks and returns 0 or the errno for the reply. */
 
 static int do_open(struct session *session, const struct wire_packet *packet,
@@ -61,8 +73,7 @@ static int do_open(struct session *session, const struct wire_packet *packet,
 		.flags = packet->open_flags,
 		.must_be_block = packet->kind == WIRE_BDEV,
 		/* The device that is mounted, and no other. */
-		.kernel_claims =
-			session->line->fuseblk && strcmp(packet->text, session->line->source) == 0,
+		.kernel_claims = may_be_claimed(session, packet->text),
 		.block_size = packet->kind == WIRE_BDEV ? packet->block_size : 0,
 	};
 	bool quiet = packet->request_flags & WIRE_REQUEST_QUIET;
@@ -93,9 +104,9 @@ static int do_open(struct session *session, const struct wire_packet *packet,
 			      why ? why : "", strerror(-error));
 		return error;
 	}
-	session->unclaimed_device |= request.kernel_claims && fstat(opened->fd, &status) == 0 &&
-				     S_ISBLK(status.st_mode) &&
-				     (packet->open_flags & O_ACCMODE) != O_RDONLY;
+	/* From here on the mount is fuseblk, or the device would be nobody's. */
+	session->fuseblk |=
+		request.kernel_claims && fstat(opened->fd, &status) == 0 && S_ISBLK(status.st_mode);
 	return 0;
 }
 
@@ -107,7 +118,7 @@ static int do_type(struct session *session, const struct wire_packet *packet)
 		blame(session, "the service asked for fuseblk, which only root may mount: refused");
 		return -EPERM;
 	}
-	session->fuseblk = packet->flags & WIRE_TYPE_FUSEBLK;
+	session->fuseblk |= packet->flags & WIRE_TYPE_FUSEBLK;
 	return 0;
 }
 
@@ -200,13 +211,6 @@ static int do_mount(struct session *session, const struct wire_packet *packet)
 		blame(session, "the service asked for the mount flags 0x%x, %s: refused",
 		      packet->flags, why);
 		return error;
-	}
-	/* A device that others may write as well is mounted only by the type that keeps them away.
-	 */
-	if (session->unclaimed_device && !session->fuseblk) {
-		blame(session, "the service does not mount as fuseblk: try -t fuse.%s",
-		      session->line->subtype);
-		return -EBUSY;
 	}
 	error = fsmount_create(&request, &session->mount, message, sizeof(message));
 	if (error < 0)

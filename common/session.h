@@ -24,7 +24,6 @@ struct session {
 	uint32_t done; /* a bit for each command that has succeeded */
 	int fusedev;
 	bool fuseblk, no_table;
-	bool unclaimed_device; /* a device is written to that only fuseblk will claim */
 	char *source, *kernel_options, *table_options;
 	struct fsmount mount;
 	uint32_t exitcode;   /* of the goodbye */

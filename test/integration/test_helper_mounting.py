@@ -94,6 +94,25 @@ def test_root_may_mount_a_block_device_as_fuseblk(attempt, loop):
     begun.unmount()
 
 
+@pytest.mark.parametrize("mode", [os.O_RDONLY, os.O_RDWR], ids=["read", "written"])
+def test_a_device_is_mounted_as_fuseblk_where_the_command_line_says_so(attempt, loop, mode):
+    """The service does not see the type, and the kernel is to keep others away from the device."""
+    begun = attempt(source=loop, kind="fuseblk.toy")
+    assert begun.service.bdev(loop, mode).error == 0
+    mount = begun.mount(kind=0)
+    assert (mount.type, mount.source) == ("fuseblk.toy", loop)
+    begun.unmount()
+
+
+def test_a_device_that_is_asked_for_after_a_plain_mount_is_kept_from_others(attempt, loop):
+    begun = attempt(source=loop, kind="fuseblk.toy")
+    for command in protocol.name(begun.source), protocol.mntp(begun.mountpoint), protocol.doit():
+        assert begun.service.command(command) == 0
+    assert begun.service.bdev(loop, os.O_RDWR).error == 0
+    with pytest.raises(OSError, match="busy"):
+        os.close(os.open(loop, os.O_RDWR | os.O_EXCL))
+
+
 def test_a_mount_without_a_type_is_plain_fuse(attempt):
     begun = attempt()
     for command in protocol.name(begun.source), protocol.mntp(begun.mountpoint), protocol.doit():
