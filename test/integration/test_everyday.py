@@ -2,6 +2,7 @@
 """mount(8), umount(8), fstab and systemd's own units, with fsvc in the place of libfuse's helpers, in a machine."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -126,6 +127,29 @@ def test_a_mountpoint_may_be_inside_another_mount(machine, user):
     for place in inner, outer:
         run_as(machine, user, "umount", place)
         assert not is_mounted(machine, place)
+
+
+def test_a_block_device_is_shown_as_any_other(machine):
+    machine.run("systemctl", "start", "fsvc-ntfs.socket")
+    machine.run("sh", "-c", "cd /images && truncate -s 4M ntfs.img && mkntfs -q -Q -F ntfs.img")
+    device = machine.loop("/images/ntfs.img")
+    machine.run("mount", "-t", "fuseblk.ntfs", device, MNT)
+    shown = machine.run("findmnt", "-rno", "SOURCE,FSTYPE,OPTIONS", "--mountpoint", MNT).stdout.split()
+    assert shown[:2] == [device, "fuseblk.ntfs"] and {"rw", "nosuid", "nodev"} < set(shown[2].split(","))
+    assert machine.run("lsblk", "-rno", "MOUNTPOINT", device).stdout == f"{MNT}\n"
+    assert re.search(rf"^{device} on {MNT} type fuseblk.ntfs \(rw,", machine.run("mount").stdout, re.MULTILINE)
+    machine.run("umount", MNT)
+    assert not is_mounted(machine)
+
+
+def test_root_mounts_in_another_namespace(machine):
+    machine.run("systemd-run", "--unit=elsewhere", "-p", "PrivateMounts=yes", "sleep", "infinity")
+    pid = machine.run("systemctl", "show", "-P", "MainPID", "elsewhere").stdout.strip()
+    machine.run("mount", "-N", pid, "-t", "fuse.squashfs", "/images/tree.img", MNT)
+    assert not is_mounted(machine)
+    assert machine.run("nsenter", "-t", pid, "-m", "cat", f"{MNT}/numbers").stdout.startswith("1\n")
+    machine.run("umount", "-N", pid, MNT)
+    machine.run("systemctl", "stop", "elsewhere")
 
 
 def test_a_crashed_servers_mount_is_cleared_away(machine):
