@@ -4,12 +4,12 @@
 #include "callpath.h"
 #include "cleanup.h"
 #include "mountapi.h"
+#include "statx.h"
 #include "wire.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 /* The places for the names that the server is given: in the sandbox, or elsewhere of our own. */

@@ -6,11 +6,11 @@
 #include "mountinfo.h"
 #include "options.h"
 #include "privs.h"
+#include "statx.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #define FD_PATH_SIZE (sizeof("/proc/self/fd/") + 10)

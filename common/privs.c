@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "privs.h"
 
+#include "config.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -65,7 +67,8 @@ int privs_become_caller(bool mounts)
 	error = get_capabilities(&kept);
 	if (error < 0)
 		return error;
-	kept.words[0].permitted &= mounts && !privs_caller_is_root() ? TO_MOUNT | TO_BE_ROOT : 0;
+	kept.words[0].permitted &=
+		USER_MOUNTS && mounts && !privs_caller_is_root() ? TO_MOUNT | TO_BE_ROOT : 0;
 	kept.words[1].permitted = 0;
 	for (int i = 0; i < 2; i++)
 		kept.words[i].effective = kept.words[i].inheritable = 0;
@@ -92,7 +95,7 @@ static void set_effective(unsigned int wanted)
 
 	/* Root acts as itself: there is nothing to raise, and nothing of the caller's to take away.
 	 */
-	if (!privs_caller_is_root() && get_capabilities(&set) == 0) {
+	if (USER_MOUNTS && !privs_caller_is_root() && get_capabilities(&set) == 0) {
 		set.words[0].effective = set.words[0].permitted & wanted;
 		set_capabilities(&set);
 	}
@@ -133,7 +136,7 @@ int privs_as_root(int (*function)(void *argument), void *argument)
 
 	if (privs_caller_is_root())
 		return function(argument);
-	error = get_capabilities(&set);
+	error = USER_MOUNTS ? get_capabilities(&set) : -EPERM;
 	if (error < 0 || (set.words[0].permitted & TO_BE_ROOT) != TO_BE_ROOT)
 		return -EPERM;
 	/* A caller may have left it ignored, and then there is no child to wait for. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "record.h"
 
+#include "account.h"
 #include "cleanup.h"
 #include "mtab.h"
 #include "options.h"
 
 #include <limits.h>
-#include <pwd.h>
 #include <string.h>
 
 /* Is there where systemd manages mounts, see sd_booted(3). */
@@ -22,7 +22,7 @@
 
 static int add_user(char **list)
 {
-	const struct passwd *user = getpwuid(getuid());
+	const struct passwd *user = account_by_id(getuid());
 	_cleanup_free_ char *option = NULL;
 
 	if (!user)
