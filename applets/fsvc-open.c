@@ -182,9 +182,8 @@ static int start(const struct arguments *arguments, struct launch *launch)
 	if (result == 0)
 		result = launch_wait_served(launch, broker->fusedev, broker->service->channel.fd);
 	if (result == -ENOSYS)
-		diag_error(
-			"cannot answer the system calls of %s: libseccomp or the kernel lacks it",
-			name);
+		diag_error("cannot answer the system calls of %s: the kernel cannot, before 5.9",
+			   name);
 	else if (result < 0)
 		diag_error("%s: %s", name,
 			   result == -ECONNRESET ? "the mount helper has gone" : strerror(-result));
