@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "socketdir.h"
 
+#include "cleanup.h"
 #include "config.h"
 
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -23,20 +25,25 @@ static int check_directory(const char **why)
 	return -EPERM;
 }
 
+static int make_path(const char *subtype, char **pathp)
+{
+	*pathp = NULL;
+	if (asprintf(pathp, "%s/%s", SERVICE_SOCKET_DIR, subtype) < 0) {
+		*pathp = NULL;
+		return -ENOMEM;
+	}
+	return strlen(*pathp) >= sizeof(((struct sockaddr_un *)NULL)->sun_path) ? -ENAMETOOLONG : 0;
+}
+
 int socketdir_find(const char *subtype, char **pathp, const char **why)
 {
 	struct stat status;
 	int error;
 
 	*why = NULL;
-	*pathp = NULL;
-	if (asprintf(pathp, "%s/%s", SERVICE_SOCKET_DIR, subtype) < 0) {
-		*pathp = NULL;
-		return -ENOMEM;
-	}
-	if (strlen(*pathp) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-		return -ENAMETOOLONG;
-	error = check_directory(why);
+	error = make_path(subtype, pathp);
+	if (error == 0)
+		error = check_directory(why);
 	if (error < 0)
 		return error;
 	/* Nobody but root can change it between this look and the connection. */
@@ -46,4 +53,71 @@ int socketdir_find(const char *subtype, char **pathp, const char **why)
 		return 0;
 	*why = "what is in the place of its socket is none, or not root's";
 	return -EPERM;
+}
+
+static int make_directories(void)
+{
+	char path[] = SERVICE_SOCKET_DIR;
+
+	for (char *slash = path + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
+		*slash = '\0';
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			return -errno;
+	}
+	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int new_socket(void)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Takes a socket away that somebody has left; nothing else. */
+static int remove_stale(const struct sockaddr_un *address, const char **why)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat status;
+
+	if (lstat(address->sun_path, &status) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(status.st_mode)) {
+		*why = "what is in the place of its socket is none";
+		return -EEXIST;
+	}
+	fd = new_socket();
+	if (fd < 0)
+		return fd;
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+	    errno != ECONNREFUSED)
+		return -EADDRINUSE;
+	return unlink(address->sun_path) < 0 ? -errno : 0;
+}
+
+int socketdir_listen(const char *subtype, char **pathp, const char **why)
+{
+	_cleanup_close_ int fd = -1;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	mode_t mask = umask(S_IWGRP | S_IWOTH);
+	int error;
+
+	*why = NULL;
+	error = make_path(subtype, pathp);
+	if (error == 0)
+		error = make_directories();
+	if (error == 0)
+		error = check_directory(why);
+	if (error == 0) {
+		strcpy(address.sun_path, *pathp);
+		error = remove_stale(&address, why);
+	}
+	fd = error < 0 ? error : new_socket();
+	umask(0777 & ~SERVICE_SOCKET_PERMS);
+	if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		error = -errno;
+	umask(mask);
+	if (fd < 0 || error < 0)
+		return fd < 0 ? fd : error;
+	return listen(fd, SOMAXCONN) < 0 ? -errno : take_fd(&fd);
 }

@@ -31,8 +31,9 @@
 #endif
 
 #ifdef __x86_64__
-#define X32_BIT 0x40000000 /* in the numbers of a second set of calls, for the same architecture   \
-			    */
+#define X32_BIT                                                                                    \
+	0x40000000 /* in the numbers of a second set of calls, for the same architecture           \
+		    */
 #endif
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
