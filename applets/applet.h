@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * An applet: one of the programs in this executable. Its file holds its code, its options and its
- * help; its name among meson's options is all that needs to be added elsewhere.
+ * help; its name in the list of meson.build is all that needs to be added elsewhere.
  */
 #pragma once
 
