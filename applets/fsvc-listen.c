@@ -9,6 +9,7 @@
 #include "diag.h"
 #include "listener.h"
 #include "privs.h"
+#include "socketdir.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -153,8 +154,14 @@ static int try_sandbox(const struct offers *offers, struct instance_maker *maker
 static int serve(const struct offers *offers, struct instance_maker *maker)
 {
 	_cleanup_close_ int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	int error;
+	const char *why;
+	int error = socketdir_make(&why);
 
+	if (error < 0) {
+		diag_error("cannot use " SERVICE_SOCKET_DIR "%s%s: %s", why ? ": " : "",
+			   why ? why : "", strerror(-error));
+		return error;
+	}
 	maker->program = program < 0 ? -1 : fcntl(program, F_DUPFD_CLOEXEC, HIGH);
 	if (maker->program < 0) {
 		diag_error("cannot find this program: %s", strerror(errno));

@@ -58,13 +58,19 @@ static int watch(struct listener *listener, int fd, struct watch *what)
 	return epoll_ctl(listener->events, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+/* Closing is not enough: a child that has not executed its program yet has the same descriptor. */
+static void unwatch(struct listener *listener, int fd)
+{
+	epoll_ctl(listener->events, EPOLL_CTL_DEL, fd, NULL);
+}
+
 static int read_log(struct listener *listener, struct watch *watch)
 {
 	struct running *running = (struct running *)watch;
 
 	/* Its end is collected with the process. */
 	if (!servicelog_read(&running->instance.log))
-		epoll_ctl(listener->events, EPOLL_CTL_DEL, running->instance.log.fd, NULL);
+		unwatch(listener, running->instance.log.fd);
 	return 0;
 }
 
@@ -146,6 +152,7 @@ static void collect(struct listener *listener)
 			struct running *ended = *link;
 
 			*link = ended->next;
+			unwatch(listener, ended->instance.log.fd);
 			instance_end(listener->maker, &ended->instance, status);
 			free(ended);
 		}

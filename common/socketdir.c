@@ -55,16 +55,24 @@ int socketdir_find(const char *subtype, char **pathp, const char **why)
 	return -EPERM;
 }
 
-static int make_directories(void)
+static int make_directory(const char *path)
+{
+	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+int socketdir_make(const char **why)
 {
 	char path[] = SERVICE_SOCKET_DIR;
+	int error = 0;
 
-	for (char *slash = path + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
+	for (char *slash = path + 1; error == 0 && (slash = strchr(slash, '/')); *slash++ = '/') {
 		*slash = '\0';
-		if (mkdir(path, 0755) < 0 && errno != EEXIST)
-			return -errno;
+		error = make_directory(path);
 	}
-	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+	if (error == 0)
+		error = make_directory(path);
+	*why = NULL;
+	return error < 0 ? error : check_directory(why);
 }
 
 static int new_socket(void)
@@ -74,13 +82,15 @@ static int new_socket(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Takes a socket away that somebody has left; nothing else. */
-static int remove_stale(const struct sockaddr_un *address, const char **why)
+/* Whether a socket may come there: in the place of one that somebody has left, and of nothing else.
+ */
+static int check_place(const char *path, const char **why)
 {
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	_cleanup_close_ int fd = -1;
 	struct stat status;
 
-	if (lstat(address->sun_path, &status) < 0)
+	if (lstat(path, &status) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(status.st_mode)) {
 		*why = "what is in the place of its socket is none";
@@ -89,35 +99,46 @@ static int remove_stale(const struct sockaddr_un *address, const char **why)
 	fd = new_socket();
 	if (fd < 0)
 		return fd;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-	    errno != ECONNREFUSED)
-		return -EADDRINUSE;
-	return unlink(address->sun_path) < 0 ? -errno : 0;
+	strcpy(address.sun_path, path);
+	return connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
+			       errno == ECONNREFUSED
+		       ? 0
+		       : -EADDRINUSE;
+}
+
+/* Listens at a name of this process's own, which replaces PATH then: who finds it there is served.
+ */
+static int listen_at(int fd, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	mode_t mask = umask(0777 & ~SERVICE_SOCKET_PERMS);
+	int error;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), SERVICE_SOCKET_DIR "/.%d", getpid());
+	error = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+				listen(fd, SOMAXCONN) < 0 || rename(address.sun_path, path) < 0
+			? -errno
+			: 0;
+	umask(mask);
+	if (error < 0)
+		unlink(address.sun_path);
+	return error;
 }
 
 int socketdir_listen(const char *subtype, char **pathp, const char **why)
 {
 	_cleanup_close_ int fd = -1;
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	mode_t mask = umask(S_IWGRP | S_IWOTH);
 	int error;
 
 	*why = NULL;
 	error = make_path(subtype, pathp);
 	if (error == 0)
-		error = make_directories();
-	if (error == 0)
 		error = check_directory(why);
-	if (error == 0) {
-		strcpy(address.sun_path, *pathp);
-		error = remove_stale(&address, why);
-	}
+	if (error == 0)
+		error = check_place(*pathp, why);
 	fd = error < 0 ? error : new_socket();
-	umask(0777 & ~SERVICE_SOCKET_PERMS);
-	if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-		error = -errno;
-	umask(mask);
-	if (fd < 0 || error < 0)
-		return fd < 0 ? fd : error;
-	return listen(fd, SOMAXCONN) < 0 ? -errno : take_fd(&fd);
+	if (fd < 0)
+		return fd;
+	error = listen_at(fd, *pathp);
+	return error < 0 ? error : take_fd(&fd);
 }
