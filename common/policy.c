@@ -4,6 +4,7 @@
 #include "cleanup.h"
 #include "config.h"
 #include "diag.h"
+#include "fdpath.h"
 #include "mountapi.h"
 #include "mountinfo.h"
 #include "privs.h"
@@ -44,6 +45,11 @@ void policy_free(struct policy *policy)
 	policy->grant_count = 0;
 }
 
+/* What is stored at an index that gcc's analyzer does not know, it takes for lost. */
+#ifndef __clang__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
 static int add_grant(struct policy *policy, const char *path, bool write)
 {
 	struct policy_grant *grants =
@@ -55,6 +61,9 @@ static int add_grant(struct policy *policy, const char *path, bool write)
 	grants[policy->grant_count] = (struct policy_grant){ strdup(path), write };
 	return grants[policy->grant_count++].path ? 0 : -ENOMEM;
 }
+#ifndef __clang__
+#pragma GCC diagnostic pop
+#endif
 
 int policy_read_grants(struct policy *policy, FILE *file, const char *name)
 {
@@ -346,15 +355,13 @@ static bool holds_files(int fd)
 static int check_users_mountpoint(const struct policy *policy, int fd, const struct stat *status,
 				  const char **why)
 {
-	char path[sizeof("/proc/self/fd/") + 10];
 	int many;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if ((status->st_mode & S_ISVTX) && status->st_uid != getuid())
 		return refuse(why, "which is another user's sticky directory", -EPERM);
 	/* The name leads to the descriptor's file whatever has become of the mountpoint's own name.
 	 */
-	if (access(path, W_OK) < 0)
+	if (access(fd_path(fd).text, W_OK) < 0)
 		return refuse(why, "which the caller may not write", -errno);
 	if (!holds_files(fd))
 		return refuse(why, "which is on a filesystem that users may not mount on", -EPERM);

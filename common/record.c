@@ -2,10 +2,10 @@
 #include "record.h"
 
 #include "cleanup.h"
+#include "fdpath.h"
 #include "mtab.h"
 #include "options.h"
 
-#include <limits.h>
 #include <pwd.h>
 #include <string.h>
 
@@ -49,17 +49,13 @@ static int collect_options(const struct record *record, char **list)
 	return error;
 }
 
-/* The server of a mount that is in place decides how long a look at it takes: this is none. */
 static int find_target(int mountpoint, char **targetp)
 {
-	char path[32], target[PATH_MAX];
-	ssize_t length;
+	char target[PATH_MAX];
+	int error = fd_place(mountpoint, target);
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", mountpoint);
-	length = readlink(path, target, sizeof(target) - 1);
-	if (length < 0)
-		return -errno;
-	target[length] = '\0';
+	if (error < 0)
+		return error;
 	*targetp = strdup(target);
 	return *targetp ? 0 : -ENOMEM;
 }

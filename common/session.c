@@ -310,8 +310,9 @@ static int serve_command(struct session *session)
 	const struct command *command;
 	int error = channel_check(&session->channel);
 
-	if (error >= 0)
-		error = channel_receive(&session->channel, &packet, NULL);
+	if (error < 0)
+		return lost(session, error);
+	error = channel_receive(&session->channel, &packet, NULL);
 	if (error < 0 && error != -EPROTO && error != -EINVAL)
 		return lost(session, error);
 	if (error == 0 && packet.kind == WIRE_GOODBYE) {

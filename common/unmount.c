@@ -3,11 +3,11 @@
 
 #include "channel.h"
 #include "cleanup.h"
+#include "fdpath.h"
 #include "mtab.h"
 #include "privs.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -21,27 +21,16 @@
 #define PATIENCE 2000
 #define PERIOD   100
 
-#define FD_PATH_SIZE (sizeof("/proc/self/fd/") + 10)
-
-static void fd_path(int fd, char path[FD_PATH_SIZE])
-{
-	snprintf(path, FD_PATH_SIZE, "/proc/self/fd/%d", fd);
-}
-
 /* Whether FD is on a mountpoint, and not on a file somewhere below it. */
 static int find_by_place(int fd, struct mountinfo *mount)
 {
-	char path[FD_PATH_SIZE], place[PATH_MAX];
+	char place[PATH_MAX];
 	int error = mountinfo_of(fd, mount);
-	ssize_t length;
 
+	if (error == 0)
+		error = fd_place(fd, place);
 	if (error < 0)
 		return error;
-	fd_path(fd, path);
-	length = readlink(path, place, sizeof(place) - 1);
-	if (length < 0)
-		return -errno;
-	place[length] = '\0';
 	return strcmp(place, mount->target) == 0 ? 0 : -EINVAL;
 }
 
@@ -148,7 +137,7 @@ static int unmount_by_name(struct unmount *unmount, int flags)
 	close_fd(mountpoint);
 	if (id != unmount->mount.id)
 		return -ESTALE;
-	if (asprintf(&path, "/proc/self/fd/%d/%s", parent, name) < 0) {
+	if (asprintf(&path, "%s/%s", fd_path(parent).text, name) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}
@@ -158,11 +147,8 @@ static int unmount_by_name(struct unmount *unmount, int flags)
 
 static int unmount_by_descriptor(struct unmount *unmount)
 {
-	char path[FD_PATH_SIZE];
-	int error;
+	int error = call(fd_path(unmount->fd).text, MNT_DETACH);
 
-	fd_path(unmount->fd, path);
-	error = call(path, MNT_DETACH);
 	unmount->fd = close_fd(unmount->fd);
 	return error;
 }
