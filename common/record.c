@@ -2,6 +2,7 @@
 #include "record.h"
 
 #include "cleanup.h"
+#include "mountinfo.h"
 #include "mtab.h"
 #include "options.h"
 
@@ -49,17 +50,27 @@ static int collect_options(const struct record *record, char **list)
 	return error;
 }
 
-/* The server of a mount that is in place decides how long a look at it takes: this is none. */
+/*
+ * The server of a mount that is in place decides how long a look at it takes: this is none. In
+ * another namespace, or on a mount that was taken away, a name is not one of ours, but may well be
+ * spelled like one.
+ */
 static int find_target(int mountpoint, char **targetp)
 {
+	_cleanup_mountinfo_ struct mountinfo around = { 0 };
 	char path[32], target[PATH_MAX];
 	ssize_t length;
+	int error;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", mountpoint);
 	length = readlink(path, target, sizeof(target) - 1);
 	if (length < 0)
 		return -errno;
 	target[length] = '\0';
+	/* In this order: what is there afterwards was there before. */
+	error = mountinfo_of(mountpoint, &around);
+	if (error < 0)
+		return error;
 	*targetp = strdup(target);
 	return *targetp ? 0 : -ENOMEM;
 }
