@@ -122,6 +122,15 @@ def test_a_place_that_is_out_of_sight_is_no_name_of_ours(noted, as_user, others,
     end_in_the_middle(begun)
 
 
+@pytest.mark.parametrize("word", ["helper=evil", "uhelper=evil", "user=root"])
+def test_a_user_does_not_say_how_umount_goes_about_it(noted, as_user, others, word):
+    begun = noted(word, **as_user)
+    begun.finish()
+    entry, = mounts.entries_of(begun.mountpoint)
+    assert entry["OPTS"].split(",")[:2] == ["user=nobody", "uhelper=fuse"]
+    begun.unmount()
+
+
 def hold_lock():
     os.setresuid(NOBODY, NOBODY, NOBODY)
     fcntl.flock(os.open(LOCK, os.O_RDONLY), fcntl.LOCK_EX)
