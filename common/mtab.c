@@ -99,8 +99,11 @@ static size_t find_last(FILE *table, const char *target, char **linep)
 	return found;
 }
 
-/* All lines of OLD but the one with number WITHOUT, if any. */
-static void copy(FILE *old, FILE *table, size_t without)
+/*
+ * All lines of OLD but the one with number WITHOUT, if any. Returns 0 or a negative errno: a line
+ * for which a limit of the caller's leaves no memory looks like the end, and is not.
+ */
+static int copy(FILE *old, FILE *table, size_t without)
 {
 	_cleanup_free_ char *line = NULL;
 	size_t room = 0;
@@ -108,6 +111,7 @@ static void copy(FILE *old, FILE *table, size_t without)
 	for (size_t number = 1; getline(&line, &room, old) >= 0; number++)
 		if (number != without)
 			fputs(line, table);
+	return feof(old) ? 0 : -EIO;
 }
 
 /* Fills the new table, which takes the place of the old one by rename(2). */
@@ -115,16 +119,21 @@ static int fill(FILE *table, const struct change *change)
 {
 	_cleanup_file_ FILE *old = fopen(TABLE, "re");
 	_cleanup_free_ char *line = NULL;
+	int error = 0;
 
 	if (!old && errno != ENOENT)
 		return -errno;
 	if (old)
-		copy(old, table, change->remove ? find_last(old, change->entry->target, &line) : 0);
+		error = copy(old, table,
+			     change->remove ? find_last(old, change->entry->target, &line) : 0);
+	if (error < 0)
+		return error;
 	if (!change->remove)
 		write_entry(table, change->entry);
-	if (old && ferror(old))
-		return -EIO;
-	return fflush(table) == EOF || fchmod(fileno(table), 0644) < 0 ? -errno : 0;
+	if (fflush(table) == EOF || fchmod(fileno(table), 0644) < 0)
+		return -errno;
+	/* What could not be written before is lost, and not written by the last flush. */
+	return ferror(table) ? -EIO : 0;
 }
 
 /* The lock is held: what is there under the new table's name was left behind. */

@@ -278,6 +278,21 @@ static bool has_control_character(const char *text)
 	return false;
 }
 
+/*
+ * Whether it belongs into the table and the caller may say it. Which program umount(8) runs, it
+ * runs for root as well: what users need there, the helper adds.
+ */
+static bool is_table_option(const struct policy *policy, const char *option)
+{
+	static const char *const names[] = { "user=", "uhelper=", "helper=" };
+
+	for (size_t i = 0; !policy->root && i < sizeof(names) / sizeof(names[0]); i++)
+		if (strncmp(option, names[i], strlen(names[i])) == 0)
+			return false;
+	return option_find(option)->class == OPTION_TABLE &&
+	       options_have(policy->line->list, option);
+}
+
 int policy_table_options(const struct policy *policy, const char *options, char **keptp,
 			 const char **why)
 {
@@ -295,8 +310,7 @@ int policy_table_options(const struct policy *policy, const char *options, char 
 			break;
 		/* The table is for all to read: what else belongs to an image is nobody's business.
 		 */
-		if (option_find(option)->class == OPTION_TABLE &&
-		    options_have(policy->line->list, option) && options_add(&kept, option) < 0)
+		if (is_table_option(policy, option) && options_add(&kept, option) < 0)
 			return refuse(why, "for which there is no memory", -ENOMEM);
 	}
 	*keptp = take_pointer(kept);

@@ -3,6 +3,7 @@
 
 #include "cleanup.h"
 #include "fdpath.h"
+#include "mountinfo.h"
 #include "mtab.h"
 #include "options.h"
 
@@ -49,11 +50,19 @@ static int collect_options(const struct record *record, char **list)
 	return error;
 }
 
+/*
+ * In another namespace, or on a mount that was taken away, a name is not one of ours, but may well
+ * be spelled like one.
+ */
 static int find_target(int mountpoint, char **targetp)
 {
+	_cleanup_mountinfo_ struct mountinfo around = { 0 };
 	char target[PATH_MAX];
 	int error = fd_place(mountpoint, target);
 
+	/* In this order: what is there afterwards was there before. */
+	if (error == 0)
+		error = mountinfo_of(mountpoint, &around);
 	if (error < 0)
 		return error;
 	*targetp = strdup(target);

@@ -145,19 +145,19 @@ static int unmount_by_name(struct unmount *unmount, int flags)
 	return call(path, flags | UMOUNT_NOFOLLOW);
 }
 
-static int unmount_by_descriptor(struct unmount *unmount)
+static int unmount_by_descriptor(struct unmount *unmount, int flags)
 {
-	int error = call(fd_path(unmount->fd).text, MNT_DETACH);
+	int error = call(fd_path(unmount->fd).text, flags | MNT_DETACH);
 
 	unmount->fd = close_fd(unmount->fd);
 	return error;
 }
 
-int unmount_do(struct unmount *unmount, enum unmount_way way)
+int unmount_do(struct unmount *unmount, int ways)
 {
-	int error = way == UNMOUNT_LAZY
-			    ? unmount_by_descriptor(unmount)
-			    : unmount_by_name(unmount, way == UNMOUNT_FORCED ? MNT_FORCE : 0);
+	int flags = ways & UNMOUNT_FORCED ? MNT_FORCE : 0;
+	int error = ways & UNMOUNT_LAZY ? unmount_by_descriptor(unmount, flags)
+					: unmount_by_name(unmount, flags);
 
 	if (error == 0)
 		mtab_remove(unmount->mount.target);

@@ -191,6 +191,22 @@ def test_a_busy_mount_leaves_lazily(by_hand, umount, mountpoint):
     wait_for(lambda: not server.runs(), what="the end of the server")
 
 
+@pytest.mark.parametrize("how", [("-lf",), ("-fl",), ("-l", "-f"), ("-f", "-l")], ids=" ".join)
+def test_a_busy_mount_of_a_server_that_hangs_leaves_by_both(by_hand, umount, mountpoint, how):
+    server = by_hand(mountpoint)
+    held = os.open(mountpoint, os.O_PATH)
+    try:
+        os.kill(server.pid, signal.SIGSTOP)
+        assert umount(*how, mountpoint).code == 0
+        assert gone(mountpoint)
+        # Ended by force: who looks is not kept waiting.
+        looked = subprocess.run(["ls", f"/proc/{os.getpid()}/fd/{held}/sub"], timeout=5, capture_output=True, text=True)
+        assert "not connected" in looked.stderr
+    finally:
+        os.close(held)
+        os.kill(server.pid, signal.SIGCONT)
+
+
 @pytest.mark.parametrize("how", [(), ("-f",), ("-l",)], ids=" ".join)
 def test_a_server_that_hangs_keeps_nobody_waiting(by_hand, umount, mountpoint, how):
     server = by_hand(mountpoint)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """User space's mount table: util-linux reads what we write, we read what it writes, and nobody gets in between."""
 
+import contextlib
 import fcntl
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from kit import mounts, protocol
-from kit.programs import FSVC, NOBODY, forked
+from kit.programs import FSVC, NOBODY, family, forked, own_children, reap_adopted, wait_for
+from kit.users import USER, as_user, fuse_conf, set_user_id  # noqa: F401, fixtures
 
 TABLE, LOCK, EVENT = (Path(f"/run/mount/utab{end}") for end in ("", ".lock", ".event"))
 OTHERS = "SRC=server:/a\\040b TARGET=/net ROOT=/ OPTS=user=somebody\nSRC=x TARGET=/net ROOT=/ OPTS=_netdev\n"
@@ -82,6 +85,50 @@ def test_of_two_entries_of_one_place_the_last_is_taken_away(noted, mountpoint):
     subprocess.run([FSVC, "fsvc-umount", "-t0", mountpoint], check=True)
     assert TABLE.read_text() == lower
     TABLE.unlink()
+
+
+@contextlib.contextmanager
+def locked():
+    LOCK.touch(0o644)
+    with open(LOCK) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def end_in_the_middle(begun):
+    """Kills the helper where the table is about to be written and nothing is mounted yet, unless it leaves by itself."""
+    others = set(own_children()) - {begun.helper.pid}
+    with locked():
+        begun.service.goodbye()
+        wait_for(lambda: len(family(begun.helper.pid)) > 1 or not begun.helper.runs(), what="the process that writes")
+        begun.helper.signal(signal.SIGKILL)
+        begun.helper.process.wait(10)
+    wait_for(lambda: not reap_adopted(others) and set(own_children()) <= others, what="the end of the process that writes")
+
+
+def test_a_place_in_another_namespace_is_no_name_of_ours(noted, as_user, others, run):
+    inside = run("unshare", "-Urm", "sh", "-c", "mount -t tmpfs x /mnt && mkdir -p /mnt/net && echo there && sleep 60", **USER)
+    wait_for(lambda: inside.output()[0])
+    end_in_the_middle(noted("x-note", mountpoint=f"/proc/{inside.pid}/root/mnt/net", **as_user))
+
+
+def test_a_place_that_is_out_of_sight_is_no_name_of_ours(noted, as_user, others, work):
+    cover = work / "cover"
+    cover.mkdir()
+    with mounts.tmpfs(cover):
+        (cover / "net").mkdir()
+        os.chown(cover / "net", NOBODY, NOBODY)
+        begun = noted("x-note", mountpoint=cover / "net", **as_user)
+    end_in_the_middle(begun)
+
+
+@pytest.mark.parametrize("word", ["helper=evil", "uhelper=evil", "user=root"])
+def test_a_user_does_not_say_how_umount_goes_about_it(noted, as_user, others, word):
+    begun = noted(word, **as_user)
+    begun.finish()
+    entry, = mounts.entries_of(begun.mountpoint)
+    assert entry["OPTS"].split(",")[:2] == ["user=nobody", "uhelper=fuse"]
+    begun.unmount()
 
 
 def hold_lock():
