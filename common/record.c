@@ -2,6 +2,7 @@
 #include "record.h"
 
 #include "cleanup.h"
+#include "fsmount.h"
 #include "mountinfo.h"
 #include "mtab.h"
 #include "options.h"
@@ -78,9 +79,12 @@ static int find_target(int mountpoint, char **targetp)
 int record_mount(const struct record *record, char **targetp)
 {
 	_cleanup_free_ char *options = NULL;
-	struct mtab_entry entry = { .source = record->source, .type = record->type };
+	/* As the kernel shows it: libmount takes an entry for a mount's only where both agree. */
+	char source[FSMOUNT_LONGEST_SOURCE + 1];
+	struct mtab_entry entry = { .source = source, .type = record->type };
 	int error;
 
+	snprintf(source, sizeof(source), "%s", record->source);
 	*targetp = NULL;
 	error = find_target(record->mountpoint, targetp);
 	if (error == 0)

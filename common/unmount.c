@@ -3,6 +3,7 @@
 
 #include "channel.h"
 #include "cleanup.h"
+#include "fsmount.h"
 #include "mtab.h"
 #include "privs.h"
 
@@ -45,6 +46,15 @@ static int find_by_place(int fd, struct mountinfo *mount)
 	return strcmp(place, mount->target) == 0 ? 0 : -EINVAL;
 }
 
+/* Whether SHOWN, the source of a mount, is what is left of SOURCE. */
+static bool is_source(const char *shown, const char *source)
+{
+	size_t length = strlen(shown);
+
+	return strcmp(shown, source) == 0 ||
+	       (length == FSMOUNT_LONGEST_SOURCE && strncmp(shown, source, length) == 0);
+}
+
 /* The place of the one FUSE mount of SOURCE. */
 static int find_source(const char *source, char **targetp)
 {
@@ -55,8 +65,8 @@ static int find_source(const char *source, char **targetp)
 
 	while (table && (more = mountinfo_next(table, &mount)) > 0) {
 		if (!mountinfo_is_fuse(&mount) ||
-		    (strcmp(mount.source, source) != 0 &&
-		     (!absolute || strcmp(mount.source, absolute) != 0)))
+		    (!is_source(mount.source, source) &&
+		     (!absolute || !is_source(mount.source, absolute))))
 			continue;
 		if (*targetp)
 			return -ENOTUNIQ;

@@ -17,7 +17,8 @@ from kit.users import USER, as_user, fuse_conf, set_user_id  # noqa: F401, fixtu
 
 TABLE, LOCK, EVENT = (Path(f"/run/mount/utab{end}") for end in ("", ".lock", ".event"))
 OTHERS = "SRC=server:/a\\040b TARGET=/net ROOT=/ OPTS=user=somebody\nSRC=x TARGET=/net ROOT=/ OPTS=_netdev\n"
-NAMES = ["a b", "com,ma", "back\\slash", "ha#sh", "\u00e4\u00f6\u20ac", "\\040", "tab\there", 'quo"te', "=",
+LONG = "/".join(["long" * 40] * 3)
+NAMES = [LONG, "a b", "com,ma", "back\\slash", "ha#sh", "\u00e4\u00f6\u20ac", "\\040", "tab\there", 'quo"te', "=",
          "a TARGET=/etc ATTRS=fsvc.server=1:1 OPTS=x"]
 IN_CLOSE_WRITE, IN_CLOSE_NOWRITE = 0x8, 0x10
 
@@ -62,6 +63,16 @@ def test_util_linux_reads_each_name(noted, others, work, name):
     assert len(mounts.entries_of(place)) == 1
     begun.unmount()
     assert mounts.entries_of(place) == []
+
+
+def test_a_long_source_stands_for_its_mount(noted, work):
+    source = work / LONG
+    source.parent.mkdir(parents=True)
+    source.touch()
+    begun = noted("x-note", source=source)
+    begun.finish()
+    subprocess.run([FSVC, "fsvc-umount", "-t0", source], check=True)
+    assert mounts.at(begun.mountpoint) == [] and mounts.entries_of(begun.mountpoint) == []
 
 
 @pytest.mark.parametrize("name", NAMES[-1:])
