@@ -22,6 +22,9 @@
 /* umount(8) leaves it to umount.fuse whether a user may unmount, see mount(8). */
 #define USERS_HELPER "uhelper=fuse"
 
+/* A user's part of a table that is in memory, and that everybody reads. */
+#define LONGEST_OPTIONS 4096
+
 static int add_user(char **list)
 {
 	const struct passwd *user = getpwuid(getuid());
@@ -40,6 +43,8 @@ static int collect_options(const struct record *record, char **list)
 {
 	int error = 0;
 
+	if (record->by_user && record->options && strlen(record->options) > LONGEST_OPTIONS)
+		return -E2BIG;
 	if (record->options)
 		error = options_add_plain(list, record->options);
 	if (error == 0 && record->by_user)

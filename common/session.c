@@ -418,7 +418,7 @@ static void record(struct session *session, char **targetp)
 		targetp);
 
 	if (error < 0 && session->table_options)
-		blame(session, "the options %s are not recorded in the mount table: %s",
+		blame(session, "the options %.200s are not recorded in the mount table: %s",
 		      session->table_options,
 		      error == -ETIMEDOUT ? "somebody keeps it locked" : strerror(-error));
 }

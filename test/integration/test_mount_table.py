@@ -142,6 +142,37 @@ def test_a_user_does_not_say_how_umount_goes_about_it(noted, as_user, others, wo
     begun.unmount()
 
 
+def test_what_killed_helpers_left_does_not_pile_up(noted, as_user, others, work):
+    lower = noted("x-lower", **as_user)
+    lower.finish()
+    kept = mounts.user_table()
+    with TABLE.open("a") as table:
+        for number in range(16000):
+            table.write(f"SRC=x TARGET=/gone/{number} ROOT=/ ATTRS=fsvc.server=1:1 OPTS=user=nobody,uhelper=fuse\n")
+    upper = noted("x-upper", mountpoint=inner(work / "upper"), **as_user)
+    upper.finish()
+    *rest, own = mounts.user_table()
+    assert rest == kept and "x-upper" in own
+    for begun in lower, upper:
+        begun.unmount()
+
+
+def inner(path):
+    path.mkdir()
+    os.chown(path, NOBODY, NOBODY)
+    return path
+
+
+def test_a_user_takes_no_more_than_a_page_of_the_table(noted, as_user, others):
+    note = f"x-{5000 * '#'}"
+    begun = noted(note, **as_user)
+    begun.service.goodbye()
+    result = begun.helper.wait()
+    assert result.code == 0 and "not recorded in the mount table: Argument list too long" in result.errors
+    assert mounts.entries_of(begun.mountpoint) == []
+    begun.unmount()
+
+
 def hold_lock():
     os.setresuid(NOBODY, NOBODY, NOBODY)
     fcntl.flock(os.open(LOCK, os.O_RDONLY), fcntl.LOCK_EX)
