@@ -177,6 +177,13 @@ def test_a_service_that_the_caller_may_not_use_is_none(called, listen, source, m
     assert not listener.waits()
 
 
+def test_a_service_that_nobody_keeps_leaves_no_trace_in_the_server(called, listen, source, mountpoint):
+    words, prefix = (f"recorder#{source}", mountpoint), ["env", "--ignore-signal=ALRM,USR1,HUP", "--block-signal=USR2"]
+    without = called(FSVC, *words, prefix=prefix)[1]
+    listen("recorder").socket.close()
+    assert called(FSVC, *words, prefix=prefix)[1] == without != called(FSVC, *words)[1]
+
+
 def test_a_socket_of_a_neighbour_starts_no_server(called, listen, source, mountpoint):
     """It would run uncontained, because somebody else wanted it to."""
     listener = listen("recorder")
