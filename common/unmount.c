@@ -133,8 +133,9 @@ static int call(const char *path, int flags)
 }
 
 /*
- * An orderly unmount wants a name, since a descriptor on the mount keeps it busy: that of the
- * mountpoint in its directory, which is held. A mountpoint cannot be renamed or removed.
+ * By the name of the mountpoint in its directory, which is held: a mountpoint cannot be renamed or
+ * removed. A descriptor on the mount would keep it busy, and is no better name of it: the kernel
+ * takes what is mounted on top of it meanwhile, perhaps somebody else's.
  */
 static int unmount_by_name(struct unmount *unmount, int flags)
 {
@@ -166,22 +167,11 @@ static int unmount_by_name(struct unmount *unmount, int flags)
 	return call(path, flags | UMOUNT_NOFOLLOW);
 }
 
-static int unmount_by_descriptor(struct unmount *unmount, int flags)
-{
-	char path[FD_PATH_SIZE];
-	int error;
-
-	fd_path(unmount->fd, path);
-	error = call(path, flags | MNT_DETACH);
-	unmount->fd = close_fd(unmount->fd);
-	return error;
-}
-
 int unmount_do(struct unmount *unmount, int ways)
 {
-	int flags = ways & UNMOUNT_FORCED ? MNT_FORCE : 0;
-	int error = ways & UNMOUNT_LAZY ? unmount_by_descriptor(unmount, flags)
-					: unmount_by_name(unmount, flags);
+	int flags =
+		(ways & UNMOUNT_FORCED ? MNT_FORCE : 0) | (ways & UNMOUNT_LAZY ? MNT_DETACH : 0);
+	int error = unmount_by_name(unmount, flags);
 
 	if (error == 0)
 		mtab_remove(unmount->mount.target);
