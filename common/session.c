@@ -402,7 +402,7 @@ static int shake_hands(struct session *session)
 
 /*
  * Tells the mount table of what is about to be in place. That it could not be is worth a word where
- * the caller's own options are lost by it.
+ * the caller's own options are lost by it, and where it is somebody else's doing.
  */
 static void record(struct session *session, char **targetp)
 {
@@ -421,6 +421,9 @@ static void record(struct session *session, char **targetp)
 		blame(session, "the options %.200s are not recorded in the mount table: %s",
 		      session->table_options,
 		      error == -ETIMEDOUT ? "somebody keeps it locked" : strerror(-error));
+	else if (error == -ETIMEDOUT)
+		blame(session, "umount will not wait for the server, since somebody keeps the "
+			       "mount table locked");
 }
 
 /* The service has said that it serves: shows the mount. */

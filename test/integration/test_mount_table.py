@@ -190,6 +190,16 @@ def test_a_neighbour_who_keeps_the_lock_keeps_nobody_from_mounting(noted, others
     begun.unmount()
 
 
+def test_who_will_not_be_waited_for_is_named(attempt, others):
+    begun = attempt()
+    begun.prepare()
+    with locked():
+        begun.service.goodbye()
+        result = begun.helper.wait(20)
+    assert result.code == 0 and "umount will not wait for the server" in result.one_line()
+    begun.unmount()
+
+
 @pytest.mark.parametrize("watched, event", [(LOCK, IN_CLOSE_NOWRITE), (EVENT, IN_CLOSE_WRITE)], ids=["before 2.39", "since"])
 def test_who_watches_the_table_learns_of_a_change(attempt, others, watched, event):
     watched.touch()
