@@ -451,6 +451,7 @@ static int finish(struct session *session)
 	if (error < 0) {
 		if (target)
 			mtab_remove(target);
+		session->reason[0] = '\0'; /* that it was not recorded is nothing to that */
 		blame(session, "cannot put the mount in place%s%s: %s", why ? ", " : "",
 		      why ? why : "", strerror(-error));
 	}

@@ -117,10 +117,22 @@ def end_in_the_middle(begun):
     wait_for(lambda: not reap_adopted(others) and set(own_children()) <= others, what="the end of the process that writes")
 
 
-def test_a_place_in_another_namespace_is_no_name_of_ours(noted, as_user, others, run):
+@pytest.fixture
+def elsewhere(run):
+    """A place of the user's in another namespace, which is called /mnt/net there."""
     inside = run("unshare", "-Urm", "sh", "-c", "mount -t tmpfs x /mnt && mkdir -p /mnt/net && echo there && sleep 60", **USER)
     wait_for(lambda: inside.output()[0])
-    end_in_the_middle(noted("x-note", mountpoint=f"/proc/{inside.pid}/root/mnt/net", **as_user))
+    return f"/proc/{inside.pid}/root/mnt/net"
+
+
+def test_a_place_in_another_namespace_is_no_name_of_ours(noted, as_user, others, elsewhere):
+    end_in_the_middle(noted("x-note", mountpoint=elsewhere, **as_user))
+
+
+def test_what_fails_is_named_before_what_is_not_recorded(noted, as_user, others, elsewhere):
+    begun = noted("x-note", mountpoint=elsewhere, **as_user)
+    begun.service.goodbye()
+    assert "cannot put the mount in place" in begun.fails().one_line()
 
 
 def test_a_place_that_is_out_of_sight_is_no_name_of_ours(noted, as_user, others, work):
