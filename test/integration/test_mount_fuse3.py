@@ -128,6 +128,14 @@ def test_a_user_starts_a_server_alike(called, source, mountpoint):
     assert_alike(called, [f"recorder#{source}", mountpoint], prefix=AS_NOBODY)
 
 
+def test_a_users_own_namespace_has_its_servers(called, listen, source, mountpoint):
+    """Root's sockets are nobody's there, and so are no service."""
+    listen("recorder", mode=0o666)
+    assert_alike(called, [f"recorder#{source}", mountpoint], prefix=[*AS_NOBODY, "unshare", "-Urm"])
+    failed, seen, _ = called(FSVC, f"recorder#{source}", mountpoint, "-o", "fsvc=require", prefix=[*AS_NOBODY, "unshare", "-Urm"])
+    assert failed.code == MOUNT_FAILED and failed.one_line() and not seen
+
+
 def test_without_a_path_the_server_is_looked_for_where_a_shell_does(called, source, mountpoint, work):
     with mounts.tmpfs("/usr/local/sbin"):
         shutil.copy(work / "bin" / "recorder", "/usr/local/sbin")
