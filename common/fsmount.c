@@ -17,8 +17,6 @@
 /* Where the kernel lists each FUSE connection by its device number, see fuse(4). */
 #define CONNECTIONS "/sys/fs/fuse/connections"
 
-/* The kernel's SET_STRING takes 255 bytes, mount(2) a whole path. */
-#define LONGEST_VALUE 255
 
 /* What the helper itself says to the kernel, and no service. */
 static int add_private_options(const struct fsmount_request *request, char **list)
@@ -229,18 +227,15 @@ int fsmount_create(const struct fsmount_request *request, struct fsmount *mount,
 		   size_t size)
 {
 	struct fsmount_request shortened = *request;
-	char source[LONGEST_VALUE + 1];
+	char source[FSMOUNT_LONGEST_SOURCE + 1];
 
 	message[0] = '\0';
 	*mount = FSMOUNT_NONE;
-	if (!has_new_api())
-		return create_attached(request, mount);
-	/* The new API takes less of a name than mount(2). For all but fuseblk it is a name to show.
-	 */
 	snprintf(source, sizeof(source), "%s", request->source);
 	if (!request->fuseblk)
 		shortened.source = source;
-	return create_detached(&shortened, mount, message, size);
+	return has_new_api() ? create_detached(&shortened, mount, message, size)
+			     : create_attached(&shortened, mount);
 }
 
 int fsmount_attach(struct fsmount *mount, int mountpoint)

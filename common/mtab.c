@@ -5,6 +5,7 @@
 #include "cleanup.h"
 #include "mountinfo.h"
 #include "privs.h"
+#include "words.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,8 +23,15 @@
 #define EVENT     DIRECTORY "/utab.event"
 
 /* What belongs to nobody but us in an entry: its ATTRS, which libmount keeps and does not read. */
-#define SERVER_ATTRIBUTE "fsvc.server=%d:%" PRIu64
-#define SERVER_PATTERN   "fsvc.server=%d:%" SCNu64
+#define OUR_ATTRIBUTE    "fsvc.server="
+#define SERVER_ATTRIBUTE OUR_ATTRIBUTE "%d:%" PRIu64
+#define SERVER_PATTERN   OUR_ATTRIBUTE "%d:%" SCNu64
+
+/*
+ * A table of this size is looked through for what helpers have left that were killed between entry
+ * and mount: who kills his own again and again is not to fill it. Mounts alone are seldom so many.
+ */
+#define LARGE_TABLE (1 << 20)
 
 /* Seconds for the lock, which anybody may take who can read its file, and looks each (in ns). */
 #define PATIENCE 5
@@ -99,17 +107,48 @@ static size_t find_last(FILE *table, const char *target, char **linep)
 	return found;
 }
 
+static int compare(const void *one, const void *other)
+{
+	return strcmp(*(char *const *)one, *(char *const *)other);
+}
+
+/* Where anything is mounted, in order. Returns 0 or a negative errno. */
+static int list_targets(struct words *targets)
+{
+	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
+	_cleanup_file_ FILE *kernels = mountinfo_open();
+	int more = kernels ? 0 : -errno;
+
+	while (kernels && (more = mountinfo_next(kernels, &mount)) > 0)
+		words_add(targets, mount.target);
+	if (more < 0 || targets->failed)
+		return more < 0 ? more : -ENOMEM;
+	if (targets->count > 0)
+		qsort(targets->argv, targets->count, sizeof(char *), compare);
+	return 0;
+}
+
+/* Whether LINE is an entry of ours for a place where nothing is mounted. */
+static bool is_left_behind(const char *line, const struct words *targets)
+{
+	_cleanup_free_ char *target = value_of(line, " TARGET=");
+
+	return target && strstr(line, " ATTRS=" OUR_ATTRIBUTE) &&
+	       !bsearch(&target, targets->argv, targets->count, sizeof(char *), compare);
+}
+
 /*
- * All lines of OLD but the one with number WITHOUT, if any. Returns 0 or a negative errno: a line
- * for which a limit of the caller's leaves no memory looks like the end, and is not.
+ * All lines of OLD but the one with number WITHOUT, if any, and those left behind, if TARGETS are
+ * known. Returns 0 or a negative errno: a line for which a limit of the caller's leaves no memory
+ * looks like the end, and is not.
  */
-static int copy(FILE *old, FILE *table, size_t without)
+static int copy(FILE *old, FILE *table, size_t without, const struct words *targets)
 {
 	_cleanup_free_ char *line = NULL;
 	size_t room = 0;
 
 	for (size_t number = 1; getline(&line, &room, old) >= 0; number++)
-		if (number != without)
+		if (number != without && (targets->count == 0 || !is_left_behind(line, targets)))
 			fputs(line, table);
 	return feof(old) ? 0 : -EIO;
 }
@@ -117,15 +156,20 @@ static int copy(FILE *old, FILE *table, size_t without)
 /* Fills the new table, which takes the place of the old one by rename(2). */
 static int fill(FILE *table, const struct change *change)
 {
+	__attribute__((cleanup(words_free))) struct words targets = { 0 };
 	_cleanup_file_ FILE *old = fopen(TABLE, "re");
 	_cleanup_free_ char *line = NULL;
+	struct stat status;
 	int error = 0;
 
 	if (!old && errno != ENOENT)
 		return -errno;
-	if (old)
+	if (old && fstat(fileno(old), &status) == 0 && status.st_size > LARGE_TABLE)
+		error = list_targets(&targets);
+	if (old && error == 0)
 		error = copy(old, table,
-			     change->remove ? find_last(old, change->entry->target, &line) : 0);
+			     change->remove ? find_last(old, change->entry->target, &line) : 0,
+			     &targets);
 	if (error < 0)
 		return error;
 	if (!change->remove)

@@ -3,6 +3,7 @@
 
 #include "cleanup.h"
 #include "fdpath.h"
+#include "fsmount.h"
 #include "mountinfo.h"
 #include "mtab.h"
 #include "options.h"
@@ -20,6 +21,9 @@
 
 /* umount(8) leaves it to umount.fuse whether a user may unmount, see mount(8). */
 #define USERS_HELPER "uhelper=fuse"
+
+/* A user's part of a table that is in memory, and that everybody reads. */
+#define LONGEST_OPTIONS 4096
 
 static int add_user(char **list)
 {
@@ -39,6 +43,8 @@ static int collect_options(const struct record *record, char **list)
 {
 	int error = 0;
 
+	if (record->by_user && record->options && strlen(record->options) > LONGEST_OPTIONS)
+		return -E2BIG;
 	if (record->options)
 		error = options_add_plain(list, record->options);
 	if (error == 0 && record->by_user)
@@ -72,9 +78,12 @@ static int find_target(int mountpoint, char **targetp)
 int record_mount(const struct record *record, char **targetp)
 {
 	_cleanup_free_ char *options = NULL;
-	struct mtab_entry entry = { .source = record->source, .type = record->type };
+	/* As the kernel shows it: libmount takes an entry for a mount's only where both agree. */
+	char source[FSMOUNT_LONGEST_SOURCE + 1];
+	struct mtab_entry entry = { .source = source, .type = record->type };
 	int error;
 
+	snprintf(source, sizeof(source), "%s", record->source);
 	*targetp = NULL;
 	error = find_target(record->mountpoint, targetp);
 	if (error == 0)

@@ -403,7 +403,7 @@ static int shake_hands(struct session *session)
 
 /*
  * Tells the mount table of what is about to be in place. That it could not be is worth a word where
- * the caller's own options are lost by it.
+ * the caller's own options are lost by it, and where it is somebody else's doing.
  */
 static void record(struct session *session, char **targetp)
 {
@@ -419,9 +419,12 @@ static void record(struct session *session, char **targetp)
 		targetp);
 
 	if (error < 0 && session->table_options)
-		blame(session, "the options %s are not recorded in the mount table: %s",
+		blame(session, "the options %.200s are not recorded in the mount table: %s",
 		      session->table_options,
 		      error == -ETIMEDOUT ? "somebody keeps it locked" : strerror(-error));
+	else if (error == -ETIMEDOUT)
+		blame(session, "umount will not wait for the server, since somebody keeps the "
+			       "mount table locked");
 }
 
 /* The service has said that it serves: shows the mount. */
@@ -449,6 +452,7 @@ static int finish(struct session *session)
 	if (error < 0) {
 		if (target)
 			mtab_remove(target);
+		session->reason[0] = '\0'; /* that it was not recorded is nothing to that */
 		blame(session, "cannot put the mount in place%s%s: %s", why ? ", " : "",
 		      why ? why : "", strerror(-error));
 	}

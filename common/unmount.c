@@ -4,6 +4,7 @@
 #include "channel.h"
 #include "cleanup.h"
 #include "fdpath.h"
+#include "fsmount.h"
 #include "mtab.h"
 #include "privs.h"
 
@@ -34,6 +35,15 @@ static int find_by_place(int fd, struct mountinfo *mount)
 	return strcmp(place, mount->target) == 0 ? 0 : -EINVAL;
 }
 
+/* Whether SHOWN, the source of a mount, is what is left of SOURCE. */
+static bool is_source(const char *shown, const char *source)
+{
+	size_t length = strlen(shown);
+
+	return strcmp(shown, source) == 0 ||
+	       (length == FSMOUNT_LONGEST_SOURCE && strncmp(shown, source, length) == 0);
+}
+
 /* The place of the one FUSE mount of SOURCE. */
 static int find_source(const char *source, char **targetp)
 {
@@ -44,8 +54,8 @@ static int find_source(const char *source, char **targetp)
 
 	while (table && (more = mountinfo_next(table, &mount)) > 0) {
 		if (!mountinfo_is_fuse(&mount) ||
-		    (strcmp(mount.source, source) != 0 &&
-		     (!absolute || strcmp(mount.source, absolute) != 0)))
+		    (!is_source(mount.source, source) &&
+		     (!absolute || !is_source(mount.source, absolute))))
 			continue;
 		if (*targetp)
 			return -ENOTUNIQ;
@@ -112,8 +122,9 @@ static int call(const char *path, int flags)
 }
 
 /*
- * An orderly unmount wants a name, since a descriptor on the mount keeps it busy: that of the
- * mountpoint in its directory, which is held. A mountpoint cannot be renamed or removed.
+ * By the name of the mountpoint in its directory, which is held: a mountpoint cannot be renamed or
+ * removed. A descriptor on the mount would keep it busy, and is no better name of it: the kernel
+ * takes what is mounted on top of it meanwhile, perhaps somebody else's.
  */
 static int unmount_by_name(struct unmount *unmount, int flags)
 {
@@ -145,19 +156,11 @@ static int unmount_by_name(struct unmount *unmount, int flags)
 	return call(path, flags | UMOUNT_NOFOLLOW);
 }
 
-static int unmount_by_descriptor(struct unmount *unmount, int flags)
-{
-	int error = call(fd_path(unmount->fd).text, flags | MNT_DETACH);
-
-	unmount->fd = close_fd(unmount->fd);
-	return error;
-}
-
 int unmount_do(struct unmount *unmount, int ways)
 {
-	int flags = ways & UNMOUNT_FORCED ? MNT_FORCE : 0;
-	int error = ways & UNMOUNT_LAZY ? unmount_by_descriptor(unmount, flags)
-					: unmount_by_name(unmount, flags);
+	int flags =
+		(ways & UNMOUNT_FORCED ? MNT_FORCE : 0) | (ways & UNMOUNT_LAZY ? MNT_DETACH : 0);
+	int error = unmount_by_name(unmount, flags);
 
 	if (error == 0)
 		mtab_remove(unmount->mount.target);

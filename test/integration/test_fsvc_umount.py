@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kit import mounts, protocol
-from kit.programs import AS_NOBODY, FSVC, STATMOUNT, forked, wait_for, without_system_call
+from kit.programs import AS_NOBODY, FSVC, NOBODY, STATMOUNT, forked, wait_for, without_system_call
 
 UMOUNT = [FSVC, "fsvc-umount"]
 NOT_UNMOUNTED, WRONG, INTERRUPTED, SOME = 32, 1, 8, 64
@@ -351,6 +351,19 @@ def test_a_user_unmounts_nothing_of_anybody_else(as_user, umount, mountpoint, ow
         failed = umount(*how, mountpoint, command=as_user)
         assert failed.code == WRONG and "not yours" in failed.one_line()
         assert len(mounts.at(mountpoint)) == 1
+
+
+@pytest.mark.parametrize("how", [(), ("-l",), ("-f",), ("-lf",)], ids=" ".join)
+def test_a_user_unmounts_nothing_that_is_on_top_of_theirs(as_user, umount, mountpoint, how):
+    with mount_of(NOBODY, mountpoint):
+        held = os.open(mountpoint, os.O_PATH)
+        try:
+            with mounts.tmpfs(mountpoint):
+                failed = umount(*how, f"/proc/self/fd/{held}", command=as_user, pass_fds=[held])
+                assert failed.code == NOT_UNMOUNTED and failed.one_line()
+                assert [mount.type for mount in mounts.at(mountpoint)] == ["fuse.toy", "tmpfs"]
+        finally:
+            os.close(held)
 
 
 def test_a_users_entry_is_taken_out_of_the_table(as_user, umount, mountpoint):

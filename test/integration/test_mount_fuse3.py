@@ -128,6 +128,14 @@ def test_a_user_starts_a_server_alike(called, source, mountpoint):
     assert_alike(called, [f"recorder#{source}", mountpoint], prefix=AS_NOBODY)
 
 
+def test_a_users_own_namespace_has_its_servers(called, listen, source, mountpoint):
+    """Root's sockets are nobody's there, and so are no service."""
+    listen("recorder", mode=0o666)
+    assert_alike(called, [f"recorder#{source}", mountpoint], prefix=[*AS_NOBODY, "unshare", "-Urm"])
+    failed, seen, _ = called(FSVC, f"recorder#{source}", mountpoint, "-o", "fsvc=require", prefix=[*AS_NOBODY, "unshare", "-Urm"])
+    assert failed.code == MOUNT_FAILED and failed.one_line() and not seen
+
+
 def test_without_a_path_the_server_is_looked_for_where_a_shell_does(called, source, mountpoint, work):
     with mounts.tmpfs("/usr/local/sbin"):
         shutil.copy(work / "bin" / "recorder", "/usr/local/sbin")
@@ -175,6 +183,13 @@ def test_a_service_that_the_caller_may_not_use_is_none(called, listen, source, m
     listener = listen("recorder", mode=0o220)
     assert called(FSVC, f"recorder#{source}", mountpoint, prefix=AS_NOBODY)[1]
     assert not listener.waits()
+
+
+def test_a_service_that_nobody_keeps_leaves_no_trace_in_the_server(called, listen, source, mountpoint):
+    words, prefix = (f"recorder#{source}", mountpoint), ["env", "--ignore-signal=ALRM,USR1,HUP", "--block-signal=USR2"]
+    without = called(FSVC, *words, prefix=prefix)[1]
+    listen("recorder").socket.close()
+    assert called(FSVC, *words, prefix=prefix)[1] == without != called(FSVC, *words)[1]
 
 
 def test_a_socket_of_a_neighbour_starts_no_server(called, listen, source, mountpoint):
