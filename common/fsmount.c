@@ -17,7 +17,6 @@
 /* Where the kernel lists each FUSE connection by its device number, see fuse(4). */
 #define CONNECTIONS "/sys/fs/fuse/connections"
 
-
 /* What the helper itself says to the kernel, and no service. */
 static int add_private_options(const struct fsmount_request *request, char **list)
 {
