@@ -20,6 +20,7 @@ from kit.channel import HungUp
 from kit.fake_service import SOCKETS, Listener
 from kit.programs import NOBODY, Program
 from kit.racer import racing
+from kit.recorder import install_recorder
 from kit.users import USER, fuse_conf, set_user_id  # noqa: F401, fixtures
 
 TRIES = 2000
@@ -62,14 +63,7 @@ def refused(start, user):
 @pytest.fixture
 def record(work):
     """Where the program "recorder" writes what it finds itself to be."""
-    path = work / "record"
-    path.touch()
-    path.chmod(0o666)
-    recorder = work / "bin" / "recorder"
-    recorder.parent.mkdir()
-    recorder.write_text(RECORDER.replace("RECORD", repr(str(path))))
-    recorder.chmod(0o755)
-    return path
+    return install_recorder(work, RECORDER)
 
 
 @pytest.fixture

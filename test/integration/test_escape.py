@@ -3,12 +3,12 @@
 
 import faulthandler
 import os
-import shutil
 
 import pytest
 
 from kit import escape, mounts
 from kit.escape import MOUNTPOINT, NEIGHBOURS, OTHER
+from kit.installed import needs_a_machine
 from kit.programs import wait_for
 
 PATIENCE = 25  # seconds in which a service that nobody needs has ended, on a busy machine
@@ -16,8 +16,7 @@ PATIENCE = 25  # seconds in which a service that nobody needs has ended, on a bu
 
 @pytest.fixture(scope="module")
 def arena():
-    if not shutil.which("systemd-nspawn"):
-        pytest.skip("there is no systemd-nspawn")
+    needs_a_machine()
     faulthandler.cancel_dump_traceback_later()
     with escape.Arena() as arena:
         yield arena

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from kit import mounts
+from kit.installed import installed_machine
 from kit.machine import REPO, Machine
 from kit.programs import BUILD, SERVERS, wait_for
 from test_machine import add_service
@@ -20,15 +21,11 @@ MNT = "/images/mnt"
 
 @pytest.fixture(scope="module")
 def machine():
-    if not shutil.which("systemd-nspawn"):
-        pytest.skip("there is no systemd-nspawn")
-    with Machine(layers=(REPO, BUILD)) as machine:
-        machine.run("meson", "install", "--no-rebuild", "-C", BUILD)
+    with installed_machine() as machine:
         # what the options mount_helper and setuid do
         machine.run("sh", "-c", "for name; do ln -sf /usr/bin/fsvc /usr/sbin/$name; done", "sh", *HELPERS)
         machine.run("chmod", "4755", "/usr/bin/fsvc")
         machine.run("chmod", "666", "/dev/fuse")
-        machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "enable", "--now", "fsvc-squashfs.socket", "fsvc-ext4.socket")
         machine.run("sh", "-c", "useradd alice && useradd bob && mkdir -p /images/mnt /images/tree/inner && cd /images &&"
                     "seq 1000 >tree/numbers && chown alice tree/inner &&"

@@ -12,6 +12,7 @@ import pytest
 from kit import mounts
 from kit.fake_service import SOCKETS
 from kit.programs import AS_NOBODY, FSVC
+from kit.recorder import install_recorder
 
 DEBIAN = pathlib.Path("/sbin/mount.fuse3")
 USAGE, MOUNT_FAILED = 1, 32
@@ -32,14 +33,7 @@ json.dump({
 
 @pytest.fixture
 def record(work):
-    path = work / "record"
-    path.touch()
-    path.chmod(0o666)
-    recorder = work / "bin" / "recorder"
-    recorder.parent.mkdir()
-    recorder.write_text(RECORDER.replace("RECORD", repr(str(path))))
-    recorder.chmod(0o755)
-    return path
+    return install_recorder(work, RECORDER)
 
 
 @pytest.fixture

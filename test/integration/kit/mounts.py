@@ -69,7 +69,9 @@ def enter_private_namespace():
 
 
 def mount(source, mountpoint, kind, flags=0, options=""):
-    encode = lambda text: None if text is None else str(text).encode()
+    def encode(text):
+        return None if text is None else str(text).encode()
+
     check(LIBC.mount(encode(source), encode(mountpoint), encode(kind), ctypes.c_ulong(flags), encode(options)))
 
 
