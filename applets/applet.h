@@ -19,6 +19,7 @@ struct applet {
 
 extern const struct applet applet_fuservicemount3;
 extern const struct applet applet_fsvc_open;
+extern const struct applet applet_fsvc_listen;
 extern const struct applet applet_fsvc_umount;
 extern const struct applet applet_fusermount3, applet_fusermount;
 extern const struct applet applet_mount_fuse3;

@@ -46,6 +46,8 @@ static const char help[] =
 	"  --instance=%i    the instance of the unit, which tells who mounts: SERVER believes to be run by\n"
 	"                   that user, so that its files are theirs\n"
 	"  --as-root        SERVER believes to be run by root\n"
+	"  --root-filesystem  begin SERVER's name with '@', so that it is spared when the machine shuts "
+	"down\n"
 	"  --uncontained    run SERVER although this process has privileges left, which is "
 	"refused\n"
 	"                   otherwise: for tests\n"
@@ -57,7 +59,7 @@ static const char help[] =
 	"started.\n";
 
 struct arguments {
-	bool read_only, remote, uncontained;
+	bool read_only, remote, uncontained, root_filesystem;
 	const char *options; /* the word before the server's options */
 	const char *package; /* where the server is to be had, or NULL */
 	const char *uid;     /* of the person who mounts, as far as it is known */
@@ -93,6 +95,8 @@ static int parse(int argc, char **argv, struct arguments *arguments)
 			arguments->remote = true;
 		} else if (strcmp(argv[i], "--uncontained") == 0) {
 			arguments->uncontained = true;
+		} else if (strcmp(argv[i], "--root-filesystem") == 0) {
+			arguments->root_filesystem = true;
 		} else if ((value = value_of(argv[i], "--options="))) {
 			arguments->options = value;
 		} else if ((value = value_of(argv[i], "--package="))) {
@@ -150,8 +154,13 @@ static void compose(const struct arguments *arguments, const struct broker *brok
 		{ "{uid}", arguments->uid, false },
 		{ NULL, NULL, false },
 	};
+	_cleanup_free_ char *spared = NULL;
 
-	for (char **server = arguments->server; *server; server++)
+	/* Whoever ends all processes at last spares those whose name begins so: systemd's way. */
+	if (arguments->root_filesystem && asprintf(&spared, "@%s", arguments->server[0]) < 0)
+		spared = NULL;
+	words_add(words, spared ? spared : arguments->server[0]);
+	for (char **server = arguments->server + 1; *server; server++)
 		words_add_expanded(words, *server, expansions);
 	words_add_all(words, broker->line->others);
 	if (!expansions[0].used && !expansions[1].used) {
@@ -178,13 +187,12 @@ static int start(const struct arguments *arguments, struct launch *launch)
 	compose(arguments, broker, options, &words);
 	if (words.failed)
 		return -ENOMEM;
-	result = launch_start(launch, words.argv);
+	result = launch_start(launch, name, words.argv);
 	if (result == 0)
 		result = launch_wait_served(launch, broker->fusedev, broker->service->channel.fd);
 	if (result == -ENOSYS)
-		diag_error(
-			"cannot answer the system calls of %s: libseccomp or the kernel lacks it",
-			name);
+		diag_error("cannot answer the system calls of %s: the kernel cannot, before 5.9",
+			   name);
 	else if (result < 0)
 		diag_error("%s: %s", name,
 			   result == -ECONNRESET ? "the mount helper has gone" : strerror(-result));

@@ -18,7 +18,7 @@
  * but for the calls that need privilege; see privs.h.
  */
 static const struct applet *const applets[] = {
-	&applet_fuservicemount3, &applet_fsvc_open,   &applet_fsvc_umount,
+	&applet_fuservicemount3, &applet_fsvc_open,   &applet_fsvc_listen, &applet_fsvc_umount,
 	&applet_mount_fuse3,     &applet_fusermount3, &applet_fusermount,
 };
 

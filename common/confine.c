@@ -46,7 +46,7 @@ static struct ruleset ruleset_for(long version)
 	return ruleset;
 }
 
-void confine(void)
+int confine(void)
 {
 	long version =
 		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -55,23 +55,26 @@ void confine(void)
 							      LANDLOCK_ACCESS_FS_WRITE_FILE };
 	_cleanup_close_ int rules = -1, directory = -1;
 
-	if (version < 1)
-		return;
+	if (version < 0)
+		return -errno;
 	rules = (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0);
 	directory = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (rules < 0)
-		return;
+		return -errno;
 	devices.parent_fd = directory;
-	if (directory >= 0)
-		(void)syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &devices,
-			      0);
-	(void)syscall(SYS_landlock_restrict_self, rules, 0);
+	if (directory >= 0 &&
+	    syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &devices, 0) < 0)
+		return -errno;
+	return syscall(SYS_landlock_restrict_self, rules, 0) < 0 ? -errno : 0;
 }
 
 #else
 
-void confine(void)
+#include <errno.h>
+
+int confine(void)
 {
+	return -ENOSYS;
 }
 
 #endif

@@ -10,5 +10,6 @@
  * its own program stays as it is, which it could overwrite by /proc/self/mem, and whoever started
  * it cannot be stopped. What is open already, and what comes as a descriptor, is not touched. A
  * kernel that knows nothing of it takes nothing. The process must have no_new_privs.
+ * Returns 0, or a negative errno where nothing was taken: -ENOSYS or -EOPNOTSUPP for such a kernel.
  */
-void confine(void);
+int confine(void);

@@ -1,30 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "filter.h"
 
-#include "config.h"
+#include "syscallfilter.h"
 
 #include <errno.h>
-
-#if HAVE_LIBSECCOMP
-
-#include "sharedlib.h"
-
 #include <fcntl.h>
-#include <seccomp.h>
-#include <stdbool.h>
-
-#define LIBSECCOMP_FUNCTIONS(FUNCTION)                                                             \
-	FUNCTION(seccomp_init)                                                                     \
-	FUNCTION(seccomp_attr_set)                                                                 \
-	FUNCTION(seccomp_syscall_resolve_name)                                                     \
-	FUNCTION(seccomp_rule_add_array)                                                           \
-	FUNCTION(seccomp_load)                                                                     \
-	FUNCTION(seccomp_notify_fd)
-
-struct libseccomp {
-	void *library;
-	LIBSECCOMP_FUNCTIONS(SHAREDLIB_MEMBER)
-};
+#include <linux/seccomp.h>
+#include <sys/syscall.h>
 
 /* What becomes of a call. */
 enum fate {
@@ -35,92 +17,88 @@ enum fate {
 	IDENTITY, /* the broker, or for root the filter itself, tells the id of who mounts */
 };
 
-/* By name, since not every architecture has each. */
+/* clang-format off */
 static const struct {
-	const char *name;
+	int number;
 	enum fate fate;
 	unsigned int flags; /* ASK_PATH: the argument with AT_* flags */
 } calls[] = {
-	{ "open", ASK, 0 },          { "openat", ASK, 0 },          { "stat", ASK, 0 },
-	{ "lstat", ASK, 0 },         { "newfstatat", ASK_PATH, 3 }, { "statx", ASK_PATH, 2 },
-	{ "access", ASK, 0 },        { "faccessat", ASK, 0 },       { "faccessat2", ASK_PATH, 3 },
-	{ "readlink", ASK, 0 },      { "readlinkat", ASK, 0 },      { "mount", ASK, 0 },
-	{ "umount2", ASK, 0 },       { "openat2", MISSING, 0 },     { "fsopen", MISSING, 0 },
-	{ "open_tree", MISSING, 0 }, { "getuid", IDENTITY, 0 },     { "geteuid", IDENTITY, 0 },
-	{ "getgid", IDENTITY, 0 },   { "getegid", IDENTITY, 0 },    { "setuid", FEIGN, 0 },
-	{ "setgid", FEIGN, 0 },      { "setreuid", FEIGN, 0 },      { "setregid", FEIGN, 0 },
-	{ "setresuid", FEIGN, 0 },   { "setresgid", FEIGN, 0 },     { "setfsuid", FEIGN, 0 },
-	{ "setfsgid", FEIGN, 0 },    { "setgroups", FEIGN, 0 },     { "capset", FEIGN, 0 },
+#ifdef SYS_open /* architectures that are older than the *at calls */
+	{ SYS_open,       ASK,      0 },
+	{ SYS_stat,       ASK,      0 },
+	{ SYS_lstat,      ASK,      0 },
+	{ SYS_access,     ASK,      0 },
+	{ SYS_readlink,   ASK,      0 },
+#endif
+	{ SYS_openat,     ASK,      0 },
+	{ SYS_newfstatat, ASK_PATH, 3 },
+	{ SYS_statx,      ASK_PATH, 2 },
+	{ SYS_faccessat,  ASK,      0 },
+#ifdef SYS_faccessat2 /* Linux 5.8 */
+	{ SYS_faccessat2, ASK_PATH, 3 },
+#endif
+	{ SYS_readlinkat, ASK,      0 },
+	{ SYS_mount,      ASK,      0 },
+	{ SYS_umount2,    ASK,      0 },
+#ifdef SYS_openat2 /* Linux 5.6 */
+	{ SYS_openat2,    MISSING,  0 },
+#endif
+	{ SYS_fsopen,     MISSING,  0 },
+	{ SYS_open_tree,  MISSING,  0 },
+	{ SYS_getuid,     IDENTITY, 0 },
+	{ SYS_geteuid,    IDENTITY, 0 },
+	{ SYS_getgid,     IDENTITY, 0 },
+	{ SYS_getegid,    IDENTITY, 0 },
+	{ SYS_setuid,     FEIGN,    0 },
+	{ SYS_setgid,     FEIGN,    0 },
+	{ SYS_setreuid,   FEIGN,    0 },
+	{ SYS_setregid,   FEIGN,    0 },
+	{ SYS_setresuid,  FEIGN,    0 },
+	{ SYS_setresgid,  FEIGN,    0 },
+	{ SYS_setfsuid,   FEIGN,    0 },
+	{ SYS_setfsgid,   FEIGN,    0 },
+	{ SYS_setgroups,  FEIGN,    0 },
+	{ SYS_capset,     FEIGN,    0 },
 };
+/* clang-format on */
 
-/* What the filter does about FATE, for somebody who is to believe to be USER; SCMP_ACT_ALLOW:
- * nothing. */
+#define CALLS (sizeof(calls) / sizeof(calls[0]))
+
+/* An "error" of 0: the call succeeds without being done. */
+#define FAIL_WITH(error) (SECCOMP_RET_ERRNO | (error))
+
+/* What the filter does about FATE, for somebody who is to believe to be USER. */
 static uint32_t action_for(enum fate fate, long user)
 {
 	switch (fate) {
 	case ASK:
 	case ASK_PATH:
-		return SCMP_ACT_NOTIFY;
+		return SECCOMP_RET_USER_NOTIF;
 	case MISSING:
-		return SCMP_ACT_ERRNO(ENOSYS);
+		return FAIL_WITH(ENOSYS);
 	case FEIGN:
-		return user < 0 ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(0);
+		return user < 0 ? SECCOMP_RET_ALLOW : FAIL_WITH(0);
 	case IDENTITY:
-		/* An "error" of 0 is root's id, told without asking anybody: some servers want it
-		 * for each file that they show. */
-		return user < 0 ? SCMP_ACT_ALLOW
-				: (user == 0 ? SCMP_ACT_ERRNO(0) : SCMP_ACT_NOTIFY);
+		/* Root's id is 0, and told without asking anybody: some servers want it for each
+		 * file that they show. */
+		if (user == 0)
+			return FAIL_WITH(0);
+		return user < 0 ? SECCOMP_RET_ALLOW : SECCOMP_RET_USER_NOTIF;
 	}
-	return SCMP_ACT_ALLOW;
-}
-
-static int add_rules(const struct libseccomp *lib, scmp_filter_ctx context, long user)
-{
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		struct scmp_arg_cmp by_path = { calls[i].flags, SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH,
-						0 };
-		uint32_t action = action_for(calls[i].fate, user);
-		int number = lib->seccomp_syscall_resolve_name(calls[i].name);
-		int error;
-
-		if (number < 0 ||
-		    action == SCMP_ACT_ALLOW) /* not on this architecture, or as it is */
-			continue;
-		error = lib->seccomp_rule_add_array(context, action, number,
-						    calls[i].fate == ASK_PATH ? 1 : 0, &by_path);
-		if (error < 0)
-			return error;
-	}
-	return 0;
+	return SECCOMP_RET_ALLOW;
 }
 
 int filter_install(long user)
 {
-	/* Neither unloaded nor freed: exec follows. */
-	struct libseccomp loaded = { 0 }, *lib = &loaded;
-	scmp_filter_ctx context;
-	int error = sharedlib_load(&lib->library, "libseccomp.so.2");
+	struct syscallfilter_rule rules[CALLS];
 
-	if (error < 0)
-		return error;
-	LIBSECCOMP_FUNCTIONS(SHAREDLIB_LOOK_UP)
-	context = lib->seccomp_init(SCMP_ACT_ALLOW);
-	if (!context)
-		return -ENOMEM;
-	error = add_rules(lib, context, user);
-	/* A server that a unit's filter has already made sure of may lack the right to set it
-	 * again. */
-	if (error == 0)
-		error = lib->seccomp_load(context);
-	return error < 0 ? error : lib->seccomp_notify_fd(context);
+	for (size_t i = 0; i < CALLS; i++)
+		rules[i] = (struct syscallfilter_rule){
+			.number = calls[i].number,
+			.action = action_for(calls[i].fate, user),
+			.argument = calls[i].flags,
+			.mask = calls[i].fate == ASK_PATH ? AT_EMPTY_PATH : 0,
+		};
+	return syscallfilter_install(rules, CALLS, SECCOMP_RET_ALLOW,
+				     SECCOMP_FILTER_FLAG_NEW_LISTENER);
 }
-
-#else
-
-int filter_install(long user)
-{
-	(void)user;
-	return -ENOSYS;
-}
-
-#endif

@@ -12,6 +12,6 @@
  * then, without effect. -1: it sees its own ids.
  * Returns the descriptor for the notifications, which the caller owns and which whoever answers
  * them needs: until then this process must do none of the calls. Or a negative errno: -ENOSYS
- * where libseccomp or the kernel cannot do it.
+ * where the kernel cannot do it.
  */
 int filter_install(long user);

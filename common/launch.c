@@ -84,25 +84,25 @@ static void put_stand_ins_first(void)
 		diag_warning("fusermount will not be found: %s", strerror(errno));
 }
 
-static void __attribute__((noreturn))
-run(const struct launch *launch, char *const *argv, const sigset_t *mask, int connection)
+static void __attribute__((noreturn)) run(const struct launch *launch, const char *program,
+					  char *const *argv, const sigset_t *mask, int connection)
 {
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	/* Before the filter, under which opening waits for somebody who answers. */
 	if (launch->confined)
-		confine();
+		(void)confine();
 	put_stand_ins_first();
 	submit_to_broker(launch->broker, connection);
-	execvp(argv[0], argv);
+	execvp(program, argv);
 	if (errno == ENOENT && launch->package)
-		diag_error("%s is not installed: apt install %s", argv[0], launch->package);
+		diag_error("%s is not installed: apt install %s", program, launch->package);
 	else
-		diag_error("cannot run %s: %s%s", argv[0], strerror(errno),
+		diag_error("cannot run %s: %s%s", program, strerror(errno),
 			   errno == ENOENT ? ": is its package installed?" : "");
 	_exit(127);
 }
 
-int launch_start(struct launch *launch, char *const *argv)
+int launch_start(struct launch *launch, const char *program, char *const *argv)
 {
 	_cleanup_close_ int here = -1, there = -1;
 	sigset_t mine = signals(), before;
@@ -125,7 +125,7 @@ int launch_start(struct launch *launch, char *const *argv)
 		return -errno;
 	launch->children = 1;
 	if (launch->server == 0)
-		run(launch, argv, &before, take_fd(&there));
+		run(launch, program, argv, &before, take_fd(&there));
 	there = close_fd(there);
 	launch->broker->listener = receive_listener(take_fd(&here));
 	return launch->broker->listener < 0 ? launch->broker->listener : 0;

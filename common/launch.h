@@ -25,12 +25,13 @@ struct launch {
 };
 
 /*
- * Starts ARGV[0] (found by PATH, in which fsvc's stand-ins come first) under the broker's filter,
- * with no descriptor but 0, 1 and 2. From here on this process gets the orphans among the server's
- * children, and takes signals by LAUNCH->signals alone. Returns 0 or a negative errno, -ENOSYS
- * where there can be no filter; a program that cannot be run says so itself and ends with 127.
+ * Starts PROGRAM (found by PATH, in which fsvc's stand-ins come first) with ARGV under the broker's
+ * filter, with no descriptor but 0, 1 and 2. From here on this process gets the orphans among the
+ * server's children, and takes signals by LAUNCH->signals alone. Returns 0 or a negative errno,
+ * -ENOSYS where there can be no filter; a program that cannot be run says so itself and ends with
+ * 127.
  */
-int launch_start(struct launch *launch, char *const *argv);
+int launch_start(struct launch *launch, const char *program, char *const *argv);
 
 /*
  * Waits until the server serves: it has read the first request of FUSEDEV, or has daemonized.

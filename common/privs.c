@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <signal.h>
@@ -57,6 +58,7 @@ int privs_become_caller(bool mounts)
 	uid_t uid = getuid();
 	gid_t gid = getgid();
 	struct capabilities kept = { 0 };
+	bool keeps;
 	int error;
 
 	/* Root is the caller already; anybody else may have got privileges by ids or by file. */
@@ -70,13 +72,15 @@ int privs_become_caller(bool mounts)
 	for (int i = 0; i < 2; i++)
 		kept.words[i].effective = kept.words[i].inheritable = 0;
 
-	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setresgid(gid, gid, gid) < 0 ||
+	/* A sandbox may have locked this. */
+	keeps = kept.words[0].permitted != 0;
+	if ((keeps && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) || setresgid(gid, gid, gid) < 0 ||
 	    setresuid(uid, uid, uid) < 0)
 		return -errno;
 	error = set_capabilities(&kept);
 	if (error < 0)
 		return error;
-	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
+	if (keeps && prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
 		return -errno;
 	/* The caller must not trace or dump what holds a capability that the caller lacks. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
@@ -171,6 +175,11 @@ int privs_switch_user(uid_t uid, gid_t gid, bool keep)
 	if (keep && prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP) < 0)
 		return -errno;
 	return setgid(gid) < 0 || setuid(uid) < 0 ? -errno : 0;
+}
+
+int privs_leave_groups(void)
+{
+	return setgroups(0, NULL) < 0 ? -errno : 0;
 }
 
 int privs_give_up(void)

@@ -59,6 +59,9 @@ bool privs_left(const char **what);
  */
 int privs_switch_user(uid_t uid, gid_t gid, bool keep);
 
+/* Leaves all supplementary groups. Returns 0 or a negative errno. */
+int privs_leave_groups(void);
+
 /*
  * For a program that is executed next as the caller: gives up every capability for good. Ids stay,
  * and so does what the program itself may gain by executing another.

@@ -3,8 +3,8 @@
  * Libraries that are loaded when they are needed: few mounts need them, and each is larger than
  * this program. A struct lists the functions in use, by their own names and types:
  *
- *	#define FUNCTIONS(FUNCTION) FUNCTION(seccomp_init) FUNCTION(seccomp_load)
- *	struct libseccomp { void *library; FUNCTIONS(SHAREDLIB_MEMBER) };
+ *	#define FUNCTIONS(FUNCTION) FUNCTION(sd_bus_open_system) FUNCTION(sd_bus_unref)
+ *	struct libsystemd { void *library; FUNCTIONS(SHAREDLIB_MEMBER) };
  */
 #pragma once
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -53,20 +54,25 @@ static int check_directory(const char **why)
 	return -EPERM;
 }
 
+static int make_path(const char *subtype, char **pathp)
+{
+	*pathp = NULL;
+	if (asprintf(pathp, "%s/%s", SERVICE_SOCKET_DIR, subtype) < 0) {
+		*pathp = NULL;
+		return -ENOMEM;
+	}
+	return strlen(*pathp) >= sizeof(((struct sockaddr_un *)NULL)->sun_path) ? -ENAMETOOLONG : 0;
+}
+
 int socketdir_find(const char *subtype, char **pathp, const char **why)
 {
 	struct stat status;
 	int error;
 
 	*why = NULL;
-	*pathp = NULL;
-	if (asprintf(pathp, "%s/%s", SERVICE_SOCKET_DIR, subtype) < 0) {
-		*pathp = NULL;
-		return -ENOMEM;
-	}
-	if (strlen(*pathp) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-		return -ENAMETOOLONG;
-	error = check_directory(why);
+	error = make_path(subtype, pathp);
+	if (error == 0)
+		error = check_directory(why);
 	if (error < 0)
 		return error;
 	/* Nobody but root can change it between this look and the connection. */
@@ -76,4 +82,91 @@ int socketdir_find(const char *subtype, char **pathp, const char **why)
 		return 0;
 	*why = "what is in the place of its socket is none, or not root's";
 	return -EPERM;
+}
+
+static int make_directory(const char *path)
+{
+	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int make_directories(void)
+{
+	char path[] = SERVICE_SOCKET_DIR;
+	int error = 0;
+
+	for (char *slash = path + 1; error == 0 && (slash = strchr(slash, '/')); *slash++ = '/') {
+		*slash = '\0';
+		error = make_directory(path);
+	}
+	return error < 0 ? error : make_directory(path);
+}
+
+static int new_socket(void)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Whether a socket may come there: in the place of one that somebody has left, and of nothing else.
+ */
+static int check_place(const char *path, const char **why)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	_cleanup_close_ int fd = -1;
+	struct stat status;
+
+	if (lstat(path, &status) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(status.st_mode)) {
+		*why = "what is in the place of its socket is none";
+		return -EEXIST;
+	}
+	fd = new_socket();
+	if (fd < 0)
+		return fd;
+	strcpy(address.sun_path, path);
+	return connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
+			       errno == ECONNREFUSED
+		       ? 0
+		       : -EADDRINUSE;
+}
+
+/* Listens at a name of this process's own, which replaces PATH then: who finds it there is served.
+ */
+static int listen_at(int fd, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	mode_t mask = umask(0777 & ~SERVICE_SOCKET_PERMS);
+	int error;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), SERVICE_SOCKET_DIR "/.%d", getpid());
+	error = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+				listen(fd, SOMAXCONN) < 0 || rename(address.sun_path, path) < 0
+			? -errno
+			: 0;
+	umask(mask);
+	if (error < 0)
+		unlink(address.sun_path);
+	return error;
+}
+
+int socketdir_listen(const char *subtype, char **pathp, const char **why)
+{
+	_cleanup_close_ int fd = -1;
+	int error;
+
+	*why = NULL;
+	error = make_path(subtype, pathp);
+	if (error == 0)
+		error = make_directories();
+	if (error == 0)
+		error = check_directory(why);
+	if (error == 0)
+		error = check_place(*pathp, why);
+	fd = error < 0 ? error : new_socket();
+	if (fd < 0)
+		return fd;
+	error = listen_at(fd, *pathp);
+	return error < 0 ? error : take_fd(&fd);
 }

@@ -12,3 +12,11 @@
  * -ENAMETOOLONG, or -ENOMEM.
  */
 int socketdir_find(const char *subtype, char **pathp, const char **why);
+
+/*
+ * Makes the socket for SUBTYPE, with the permissions that the build says, in the place of one that
+ * nobody listens at; the directory too. For root. *PATHP and *WHY as above.
+ * Returns the socket, listening, which does not block; or a negative errno, -EADDRINUSE where
+ * somebody listens there.
+ */
+int socketdir_listen(const char *subtype, char **pathp, const char **why);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fsvc-listen: a service manager for filesystems in one process, where systemd is not.
+ */
+#include "applet.h"
+#include "cleanup.h"
+#include "config.h"
+#include "contain.h"
+#include "diag.h"
+#include "listener.h"
+#include "privs.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* The name of the cgroup that services are tried in. */
+#define TRIAL "trial"
+
+/* No descriptor that a service is given has a number from here on. */
+#define HIGH 10
+
+#define FILE_OPTION "--file="
+
+static const char help[] =
+	"Usage: fsvc-listen [OPTIONS] TYPE -- SERVER [ARGUMENTS]\n"
+	"       fsvc-listen --file=FILE\n"
+	"\n"
+	"Makes the socket of TYPE, and starts SERVER, any FUSE server, as a service of its own for each "
+	"mount,\n"
+	"contained, where there is no systemd to do that. Ends with SIGTERM, SIGINT or SIGHUP, and "
+	"leaves what is\n"
+	"mounted alone. For root.\n"
+	"\n"
+	"Options:\n"
+	"  --file=FILE              offer what FILE says: [OPTIONS] TYPE -- SERVER [ARGUMENTS] in each "
+	"line\n"
+	"  --read-only              the server only reads\n"
+	"  --options=WORD           what stands before the server's options instead of -o; none: it "
+	"gets none\n"
+	"  --as-root                the server believes to be run by root, instead of who mounts\n"
+	"  --package=NAME           the package that the server is in, for who has to install it\n"
+	"  --service                the server is a service by itself, such as one built on libfsvc\n"
+	"  --show=PATH              the server sees PATH too, read-only, beside /usr, /bin, /sbin, /lib "
+	"and /lib64\n"
+	"  --memory=BYTES           for each mount; K, M and G may follow; 1G if not said otherwise\n"
+	"  --processes=NUMBER       for each mount, threads too; 256\n"
+	"  --mounts=NUMBER          of this type at a time; 4096\n"
+	"  --mounts-of-user=NUMBER  of this type, for one user; 1024\n"
+	"  --root-filesystem        it is the machine's: at shutdown the server is to be spared\n"
+	"  --allow-missing=PIECE,...  start services although the kernel lacks these pieces of their "
+	"sandbox\n"
+	"  --help                   this text\n"
+	"  --version                the version\n"
+	"\n"
+	"Exit code: 0 after a signal; 1 for wrong usage, or where a service cannot be contained, or the "
+	"system failed.\n";
+
+static int read_file(const char *name, struct offers *offers)
+{
+	_cleanup_file_ FILE *file = fopen(name, "re");
+	int error;
+
+	if (!file) {
+		error = -errno;
+		diag_error("%s: %s", name, strerror(-error));
+		return error;
+	}
+	error = offers_read(offers, file, name);
+	if (error == 0 && offers->count == 0) {
+		diag_error("%s offers nothing", name);
+		error = -EINVAL;
+	}
+	return error;
+}
+
+static int parse(int argc, char **argv, struct offers *offers)
+{
+	if (argc == 2 && strncmp(argv[1], FILE_OPTION, strlen(FILE_OPTION)) == 0)
+		return read_file(argv[1] + strlen(FILE_OPTION), offers);
+	return offers_add(offers, argv + 1, (size_t)argc - 1, "");
+}
+
+/* Each service that runs has a descriptor here. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* What all offers are content to do without. */
+static uint32_t allowed_by_all(const struct offers *offers)
+{
+	uint32_t allowed = UINT32_MAX;
+
+	for (size_t i = 0; i < offers->count; i++)
+		allowed &= offers->list[i].allowed;
+	return allowed;
+}
+
+/* Says what is missing. Returns 0 where services may start nevertheless. */
+static int judge(const int errors[CONTAIN_MOST], uint32_t allowed, uint32_t *missing)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < contain_count; i++) {
+		const struct contain_piece *piece = &contain_pieces[i];
+
+		if (errors[i] == 0)
+			continue;
+		*missing |= 1U << i;
+		if (allowed & 1U << i)
+			continue;
+		if (piece->spared) {
+			diag_warning(
+				"without %s, which Linux has from %s on: that a service %s: %s",
+				piece->name, piece->since, piece->what, strerror(-errors[i]));
+			continue;
+		}
+		diag_error(
+			"services cannot be contained without %s, which Linux has from %s on: that a "
+			"service %s: %s; --allow-missing=%s starts them nevertheless",
+			piece->name, piece->since, piece->what, strerror(-errors[i]), piece->name);
+		result = -EPERM;
+	}
+	return result;
+}
+
+/* Sees what the sandbox of this machine's services lacks. */
+static int try_sandbox(const struct offers *offers, struct instance_maker *maker)
+{
+	int errors[CONTAIN_MOST] = { 0 };
+	int error = contain_open(&maker->contain);
+
+	if (error < 0) {
+		diag_error("cannot contain services without /proc: %s", strerror(-error));
+		return error;
+	}
+	maker->contain.limits = OFFER_DEFAULT.limits;
+	maker->contain.name = TRIAL;
+	error = contain_try(&maker->contain, errors);
+	if (error < 0) {
+		diag_error("cannot try whether services can be contained: %s", strerror(-error));
+		return error;
+	}
+	return judge(errors, allowed_by_all(offers), &maker->missing);
+}
+
+static int serve(const struct offers *offers, struct instance_maker *maker)
+{
+	_cleanup_close_ int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int error;
+
+	maker->program = program < 0 ? -1 : fcntl(program, F_DUPFD_CLOEXEC, HIGH);
+	if (maker->program < 0) {
+		diag_error("cannot find this program: %s", strerror(errno));
+		return -errno;
+	}
+	raise_limit();
+	error = try_sandbox(offers, maker);
+	if (error == 0)
+		error = listener_run(offers, maker);
+	maker->program = close_fd(maker->program);
+	return error;
+}
+
+static int run(int argc, char **argv)
+{
+	__attribute__((cleanup(offers_free))) struct offers offers = { 0 };
+	struct instance_maker maker = { .contain = CONTAIN_NONE, .program = -1 };
+	int error;
+
+	if (parse(argc, argv, &offers) < 0)
+		return 1;
+	if (!privs_caller_is_root()) {
+		diag_error("only root can contain a service as somebody else");
+		return 1;
+	}
+	error = serve(&offers, &maker);
+	contain_close(&maker.contain);
+	return error < 0 ? 1 : 0;
+}
+
+const struct applet applet_fsvc_listen = {
+	.name = "fsvc-listen",
+	.run = run,
+	.mounts = false,
+	.summary = "runs contained services, where there is no systemd",
+	.help = help,
+};

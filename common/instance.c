@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "instance.h"
+
+#include "cleanup.h"
+#include "diag.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* Where a service finds its connection, see sd_listen_fds(3). */
+#define CONNECTION 3
+
+#define PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* How it is told to whoever ends all processes at last that one is to be spared. */
+#define SPARED "@"
+
+static int make_command(const struct offer *offer, const struct caller *caller,
+			struct words *command)
+{
+	char instance[64];
+
+	if (offer->service) {
+		words_add_all(command, (const char *const *)offer->server.argv);
+		return command->failed ? -ENOMEM : 0;
+	}
+	snprintf(instance, sizeof(instance), "--instance=0-%d-%u", caller->pid, caller->uid);
+	/* The last part of the name is what counts. */
+	words_add(command, offer->root_filesystem ? SPARED "/fsvc-open" : "fsvc-open");
+	if (offer->opener.argv)
+		words_add_all(command, (const char *const *)offer->opener.argv);
+	words_add(command, instance);
+	words_add(command, "--");
+	words_add_all(command, (const char *const *)offer->server.argv);
+	return command->failed ? -ENOMEM : 0;
+}
+
+/* Its own name for itself alone: what is executed stands in OFFER. */
+static int mark_spared(struct words *command)
+{
+	char *name;
+
+	if (asprintf(&name, SPARED "%s", command->argv[0]) < 0)
+		return -ENOMEM;
+	free(command->argv[0]);
+	command->argv[0] = name;
+	return 0;
+}
+
+static int execute(const struct instance_maker *maker, const struct offer *offer,
+		   struct words *command)
+{
+	static const char *const usual[] = { PATH, "LANG=C.UTF-8", "TZ=:/etc/localtime",
+					     "LISTEN_FDS=1", NULL };
+	struct words environment = { 0 };
+	char process[32];
+
+	snprintf(process, sizeof(process), "LISTEN_PID=%d", getpid());
+	words_add_all(&environment, usual);
+	words_add(&environment, process);
+	if (environment.failed)
+		return -ENOMEM;
+	if (!offer->service)
+		syscall(SYS_execveat, maker->program, "", command->argv, environment.argv,
+			AT_EMPTY_PATH);
+	else if (!offer->root_filesystem || mark_spared(command) == 0)
+		execvpe(offer->server.argv[0], command->argv, environment.argv);
+	return -errno;
+}
+
+/* Its standard descriptors, and the connection; all others are closed by the exec. */
+static int arrange_descriptors(int connection, int output)
+{
+	/* The connection may be the last of these numbers already. */
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int here = fcntl(connection, F_DUPFD_CLOEXEC, CONNECTION + 1);
+
+	if (null < 0 || here < 0 || dup2(null, STDIN_FILENO) < 0 ||
+	    dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
+	    dup2(here, CONNECTION) < 0)
+		return -errno;
+	return 0;
+}
+
+static void __attribute__((noreturn))
+become(struct instance_maker *maker, const struct offer *offer, const struct caller *caller,
+       int connection, int output, const sigset_t *mask)
+{
+	const struct contain_piece *piece = NULL;
+	struct words command = { 0 };
+	int error;
+
+	/* As systemd has it: whoever reads the log may be gone before this service. */
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	setsid();
+	error = make_command(offer, caller, &command);
+	if (error == 0)
+		error = arrange_descriptors(connection, output);
+	if (error == 0)
+		error = contain_apply(&maker->contain, maker->missing, &piece);
+	if (error == 0)
+		error = execute(maker, offer, &command);
+	if (piece)
+		diag_error("not contained, and so not started: %s: %s", piece->name,
+			   strerror(-error));
+	else
+		diag_error("cannot run %s: %s", offer->server.argv[0], strerror(-error));
+	_exit(1);
+}
+
+int instance_start(struct instance_maker *maker, const struct offer *offer,
+		   const struct caller *caller, int connection, const sigset_t *mask,
+		   struct instance *instance)
+{
+	_cleanup_close_ int here = -1, there = -1;
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	here = ends[0];
+	there = ends[1];
+	if (fcntl(here, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	*instance = (struct instance){ .offer = offer, .user = caller->uid };
+	snprintf(instance->name, sizeof(instance->name), "%d.%u", getpid(), maker->count++);
+	maker->contain.name = instance->name;
+	maker->contain.limits = offer->limits;
+	maker->contain.paths = offer->paths.argv;
+	maker->contain.as_root = offer->root_filesystem;
+	instance->pid = contain_fork(&maker->contain, maker->missing);
+	if (instance->pid < 0)
+		return -errno;
+	if (instance->pid == 0)
+		become(maker, offer, caller, connection, there, mask);
+	instance->log.fd = take_fd(&here);
+	snprintf(instance->log.name, sizeof(instance->log.name), "%.40s[%d]", offer->type,
+		 instance->pid);
+	return 0;
+}
+
+void instance_end(struct instance_maker *maker, struct instance *instance, int status)
+{
+	servicelog_close(&instance->log);
+	if (WIFSIGNALED(status))
+		diag_error("%s: killed by signal %d", instance->log.name, WTERMSIG(status));
+	if (maker->contain.cgroup >= 0)
+		containlimits_remove_cgroup(maker->contain.cgroup, instance->name);
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "listener.h"
+
+#include "cleanup.h"
+#include "diag.h"
+#include "socketdir.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+/* How long to do nothing where the machine has no descriptor or process left, in nanoseconds. */
+#define PAUSE 100000000
+
+struct listener;
+
+/* What is waited for: who embeds it is told. */
+struct watch {
+	int (*ready)(struct listener *listener, struct watch *watch);
+};
+
+/* The socket of an offer. */
+struct door {
+	struct watch watch;
+	const struct offer *offer;
+	int fd;
+	char *path;
+	struct stat status; /* of the path, to take away no other */
+};
+
+/* One that runs. */
+struct running {
+	struct watch watch;
+	struct running *next;
+	struct instance instance;
+};
+
+struct listener {
+	struct instance_maker *maker;
+	struct door *doors;
+	size_t count;
+	struct running *running;
+	struct watch signal_watch;
+	int events, signals;
+	sigset_t mask; /* as it was before */
+	bool ended;
+};
+
+static int watch(struct listener *listener, int fd, struct watch *what)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = what };
+
+	return epoll_ctl(listener->events, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int read_log(struct listener *listener, struct watch *watch)
+{
+	struct running *running = (struct running *)watch;
+
+	/* Its end is collected with the process. */
+	if (!servicelog_read(&running->instance.log))
+		epoll_ctl(listener->events, EPOLL_CTL_DEL, running->instance.log.fd, NULL);
+	return 0;
+}
+
+/* Whether one more service would be too many, and for whom. */
+static bool is_full(const struct listener *listener, const struct offer *offer, uid_t user)
+{
+	unsigned int all = 0, users = 0;
+
+	for (const struct running *each = listener->running; each; each = each->next) {
+		all += each->instance.offer == offer;
+		users += each->instance.offer == offer && each->instance.user == user;
+	}
+	if (all >= offer->most)
+		diag_warning("%s: refused one more than %u mounts", offer->type, offer->most);
+	else if (users >= offer->most_of_user)
+		diag_warning("%s: refused one more than %u mounts to user %u", offer->type,
+			     offer->most_of_user, user);
+	return all >= offer->most || users >= offer->most_of_user;
+}
+
+static int start(struct listener *listener, const struct offer *offer, int connection)
+{
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t size = sizeof(peer);
+	struct caller caller;
+	struct running *running;
+	int error;
+
+	if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return -errno;
+	if (is_full(listener, offer, peer.uid))
+		return 0;
+	caller = (struct caller){ peer.pid, peer.uid };
+	running = calloc(1, sizeof(*running));
+	if (!running)
+		return -ENOMEM;
+	running->watch.ready = read_log;
+	error = instance_start(listener->maker, offer, &caller, connection, &listener->mask,
+			       &running->instance);
+	if (error < 0) {
+		free(running);
+		return error;
+	}
+	running->next = listener->running;
+	listener->running = running;
+	/* One that cannot be watched is read when it has ended. */
+	(void)watch(listener, running->instance.log.fd, &running->watch);
+	return 0;
+}
+
+static int open_door(struct listener *listener, struct watch *watch)
+{
+	const struct door *door = (const struct door *)watch;
+	_cleanup_close_ int connection = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC);
+	int error = 0;
+
+	if (connection < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
+		return 0;
+	error = connection < 0 ? -errno : start(listener, door->offer, connection);
+	if (error < 0) {
+		/* No reason to end: others may give back what is lacking. */
+		diag_warning("%s: cannot start a service: %s", door->offer->type, strerror(-error));
+		nanosleep(&(struct timespec){ .tv_nsec = PAUSE }, NULL);
+	}
+	return 0;
+}
+
+static void collect(struct listener *listener)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct running **link = &listener->running;
+
+		while (*link && (*link)->instance.pid != pid)
+			link = &(*link)->next;
+		if (*link) {
+			struct running *ended = *link;
+
+			*link = ended->next;
+			instance_end(listener->maker, &ended->instance, status);
+			free(ended);
+		}
+	}
+}
+
+static int take_signals(struct listener *listener, struct watch *watch)
+{
+	struct signalfd_siginfo signal;
+
+	(void)watch;
+	while (read(listener->signals, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
+		if (signal.ssi_signo == SIGCHLD)
+			collect(listener);
+		else
+			listener->ended = true;
+	}
+	return 0;
+}
+
+static int open_signals(struct listener *listener)
+{
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		sigaddset(&set, numbers[i]);
+	/* Who reads what is said may go away; and who started this may have ignored its children.
+	 */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+	if (sigprocmask(SIG_BLOCK, &set, &listener->mask) < 0)
+		return -errno;
+	listener->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (listener->signals < 0)
+		return -errno;
+	listener->signal_watch.ready = take_signals;
+	return watch(listener, listener->signals, &listener->signal_watch);
+}
+
+static int make_door(struct listener *listener, const struct offer *offer, struct door *door)
+{
+	const char *why = NULL;
+	int error = 0;
+
+	*door = (struct door){ .watch.ready = open_door, .offer = offer };
+	door->fd = socketdir_listen(offer->type, &door->path, &why);
+	if (door->fd < 0)
+		error = door->fd;
+	else if (lstat(door->path, &door->status) < 0)
+		error = -errno;
+	else
+		error = watch(listener, door->fd, &door->watch);
+	if (error < 0)
+		diag_error("cannot offer %s%s%s: %s", offer->type, why ? ": " : "", why ? why : "",
+			   strerror(-error));
+	return error;
+}
+
+static void close_door(struct door *door)
+{
+	struct stat now;
+
+	/* By now another listener's may be there. */
+	if (door->fd >= 0 && lstat(door->path, &now) == 0 && now.st_ino == door->status.st_ino &&
+	    now.st_dev == door->status.st_dev)
+		unlink(door->path);
+	door->fd = close_fd(door->fd);
+	free(door->path);
+}
+
+static int wait_for_all(struct listener *listener)
+{
+	/* One at a time: what it does may end another. */
+	while (!listener->ended) {
+		struct epoll_event event;
+		struct watch *what;
+		int count = epoll_wait(listener->events, &event, 1, -1), error;
+
+		if (count < 0 && errno != EINTR)
+			return -errno;
+		what = count > 0 ? event.data.ptr : NULL;
+		error = what ? what->ready(listener, what) : 0;
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+static int open_doors(struct listener *listener, const struct offers *offers)
+{
+	listener->doors = calloc(offers->count, sizeof(*listener->doors));
+	if (!listener->doors)
+		return -ENOMEM;
+	while (listener->count < offers->count) {
+		struct door *door = &listener->doors[listener->count];
+		int error = make_door(listener, &offers->list[listener->count++], door);
+
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+static void close_all(struct listener *listener)
+{
+	for (size_t i = 0; i < listener->count; i++)
+		close_door(&listener->doors[i]);
+	free(listener->doors);
+	while (listener->running) {
+		struct running *running = listener->running;
+
+		listener->running = running->next;
+		servicelog_close(&running->instance.log);
+		free(running);
+	}
+	close_fd(listener->signals);
+	close_fd(listener->events);
+}
+
+int listener_run(const struct offers *offers, struct instance_maker *maker)
+{
+	struct listener listener = { .maker = maker, .signals = -1 };
+	int error = 0;
+
+	listener.events = epoll_create1(EPOLL_CLOEXEC);
+	if (listener.events < 0)
+		error = -errno;
+	if (error == 0)
+		error = open_signals(&listener);
+	if (error < 0)
+		diag_error("cannot prepare to listen: %s", strerror(-error));
+	if (error == 0)
+		error = open_doors(&listener, offers);
+	if (error == 0) {
+		error = wait_for_all(&listener);
+		if (error < 0)
+			diag_error("cannot go on: %s", strerror(-error));
+	}
+	close_all(&listener);
+	return error;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "offer.h"
+
+#include "contain.h"
+#include "diag.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a value is, and where it goes. */
+enum kind {
+	SWITCH, /* none: a bool */
+	NUMBER, /* an unsigned int, not 0 */
+	SIZE,   /* bytes, with K, M or G behind: a uint64_t */
+	PATH,   /* an absolute path: one more among words */
+	PIECES, /* names of pieces, separated by commas: a uint32_t */
+	PASS,   /* the whole word is for fsvc-open: one more among words */
+};
+
+/* A name that ends with '=' has a value. */
+static const struct option {
+	const char *name;
+	enum kind kind;
+	size_t place;
+} options[] = {
+	{ "--service", SWITCH, offsetof(struct offer, service) },
+	{ "--root-filesystem", SWITCH, offsetof(struct offer, root_filesystem) },
+	{ "--mounts=", NUMBER, offsetof(struct offer, most) },
+	{ "--mounts-of-user=", NUMBER, offsetof(struct offer, most_of_user) },
+	{ "--memory=", SIZE, offsetof(struct offer, limits.memory) },
+	{ "--processes=", NUMBER, offsetof(struct offer, limits.processes) },
+	{ "--show=", PATH, offsetof(struct offer, paths) },
+	{ "--allow-missing=", PIECES, offsetof(struct offer, allowed) },
+	{ "--read-only", PASS, offsetof(struct offer, opener) },
+	{ "--as-root", PASS, offsetof(struct offer, opener) },
+	{ "--options=", PASS, offsetof(struct offer, opener) },
+	{ "--package=", PASS, offsetof(struct offer, opener) },
+};
+
+/* The option that WORD is, and its value, "" for none; or NULL. */
+static const struct option *find(const char *word, const char **value)
+{
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		size_t length = strlen(options[i].name);
+
+		*value = word + length;
+		if (strncmp(word, options[i].name, length) == 0 &&
+		    (options[i].name[length - 1] == '=' ? **value : !**value))
+			return &options[i];
+	}
+	return NULL;
+}
+
+static int take_number(const char *value, unsigned int *number)
+{
+	char rest;
+
+	return sscanf(value, "%9u%c", number, &rest) == 1 && *number > 0 ? 0 : -EINVAL;
+}
+
+static int take_size(const char *value, uint64_t *size)
+{
+	static const char units[] = "KMG";
+	char *rest;
+	const char *unit;
+	unsigned long long number;
+
+	if (*value < '0' || *value > '9')
+		return -EINVAL;
+	number = strtoull(value, &rest, 10);
+	unit = *rest ? strchr(units, *rest) : NULL;
+	if (number == 0 || number > UINT_MAX || (*rest && (!unit || rest[1])))
+		return -EINVAL;
+	*size = (uint64_t)number << (unit ? 10 * (unit - units + 1) : 0);
+	return 0;
+}
+
+static int take_path(const char *value, struct words *paths)
+{
+	if (value[0] != '/' || value[1] == '\0' || strlen(value) >= PATH_MAX ||
+	    strstr(value, "/../") || strstr(value, "//"))
+		return -EINVAL;
+	words_add(paths, value);
+	return 0;
+}
+
+static int take_pieces(const char *value, uint32_t *pieces)
+{
+	for (size_t length; *value; value += length + (value[length] == ',')) {
+		size_t i = 0;
+
+		length = strcspn(value, ",");
+		while (i < contain_count && (strlen(contain_pieces[i].name) != length ||
+					     strncmp(contain_pieces[i].name, value, length) != 0))
+			i++;
+		if (i == contain_count)
+			return -EINVAL;
+		*pieces |= 1U << i;
+	}
+	return 0;
+}
+
+static int take(struct offer *offer, const char *word)
+{
+	const char *value;
+	const struct option *option = find(word, &value);
+	void *place = option ? (char *)offer + option->place : NULL;
+
+	if (!option)
+		return -EINVAL;
+	switch (option->kind) {
+	case SWITCH:
+		*(bool *)place = true;
+		return 0;
+	case NUMBER:
+		return take_number(value, place);
+	case SIZE:
+		return take_size(value, place);
+	case PATH:
+		return take_path(value, place);
+	case PIECES:
+		return take_pieces(value, place);
+	case PASS:
+		words_add(place, word);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* A name in the directory of sockets, where what begins with a dot is something else. */
+static bool is_type(const char *word)
+{
+	return *word && *word != '.' && *word != '-' && !strchr(word, '/');
+}
+
+static int parse(struct offer *offer, char *const *words, size_t count, const char *where)
+{
+	size_t i = 0;
+
+	for (; i < count && strcmp(words[i], "--") != 0; i++) {
+		if (is_type(words[i]) && !offer->type) {
+			offer->type = strdup(words[i]);
+		} else if (take(offer, words[i]) < 0) {
+			diag_error("%swhat is '%s'? See --help", where, words[i]);
+			return -EINVAL;
+		}
+	}
+	if (!offer->type || i + 1 >= count) {
+		diag_error("%sno %s: [OPTIONS] TYPE -- SERVER [ARGUMENTS]", where,
+			   offer->type ? "server" : "type");
+		return -EINVAL;
+	}
+	for (i++; i < count; i++)
+		words_add(&offer->server, words[i]);
+	/* A program that is in no usual place. */
+	if (offer->server.argv && offer->server.argv[0][0] == '/')
+		words_add(&offer->paths, offer->server.argv[0]);
+	if (offer->root_filesystem)
+		words_add(&offer->opener, "--root-filesystem");
+	return offer->server.failed || offer->opener.failed || offer->paths.failed ? -ENOMEM : 0;
+}
+
+static void free_offer(struct offer *offer)
+{
+	free(offer->type);
+	words_free(&offer->server);
+	words_free(&offer->opener);
+	words_free(&offer->paths);
+}
+
+int offers_add(struct offers *offers, char *const *words, size_t count, const char *where)
+{
+	struct offer offer = OFFER_DEFAULT, *list;
+	int error = parse(&offer, words, count, where);
+
+	list = error < 0 ? NULL
+			 : reallocarray(offers->list, offers->count + 1, sizeof(*offers->list));
+	if (!list) {
+		free_offer(&offer);
+		return error < 0 ? error : -ENOMEM;
+	}
+	offers->list = list;
+	list[offers->count++] = offer;
+	return 0;
+}
+
+static int add_line(struct offers *offers, char *line, const char *where)
+{
+	__attribute__((cleanup(words_free))) struct words words = { 0 };
+	char *rest = NULL;
+
+	for (char *word = strtok_r(line, " \t\n", &rest); word && *word != '#';
+	     word = strtok_r(NULL, " \t\n", &rest))
+		words_add(&words, word);
+	if (words.failed)
+		return -ENOMEM;
+	return words.count ? offers_add(offers, words.argv, words.count, where) : 0;
+}
+
+int offers_read(struct offers *offers, FILE *file, const char *name)
+{
+	char *line = NULL, where[PATH_MAX + 32];
+	size_t room = 0;
+	int error = 0;
+
+	for (int number = 1; error == 0 && getline(&line, &room, file) >= 0; number++) {
+		snprintf(where, sizeof(where), "%s:%d: ", name, number);
+		error = add_line(offers, line, where);
+	}
+	free(line);
+	return error;
+}
+
+void offers_free(struct offers *offers)
+{
+	for (size_t i = 0; i < offers->count; i++)
+		free_offer(&offers->list[i]);
+	free(offers->list);
+	*offers = (struct offers){ 0 };
+}

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""fsvc-listen under test, and what can be seen of a service that it contains."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+
+from . import mounts
+from .fake_service import SOCKETS
+from .programs import FSVC, Program, children_of, family, wait_for
+
+FSVC_LISTEN = [FSVC, "fsvc-listen"]
+USERS = range(61184, 65520)
+NOT_EVERYWHERE = "--allow-missing=cgroup"  # a machine may use cgroups of version 1
+
+
+class Listening:
+    """A listener, up to the end of the test; its services end then too."""
+
+    def __init__(self, *words, types=("squashfs",), **options):
+        self.sockets = [f"{SOCKETS}/{name}" for name in types]
+        alone = str(words[0]).startswith("--file=")
+        self.program = Program([*FSVC_LISTEN, *([] if alone else [NOT_EVERYWHERE]), *words], **options)
+        self.left = []
+        wait_for(lambda: all(map(os.path.exists, self.sockets)) or not self.program.runs(), what="the socket")
+        assert self.program.runs(), self.said()
+
+    @property
+    def pid(self):
+        return self.program.pid
+
+    def said(self):
+        return self.program.output()[1]
+
+    def services(self):
+        """The first process of each service."""
+        return children_of(self.pid)
+
+    def the_server(self):
+        """The process that parses the image."""
+        service, = self.services()
+        return wait_for(lambda: family(service)[1:], what="the server")[0]
+
+    def end(self, number=signal.SIGTERM):
+        """As its administrator ends it; what it leaves is remembered."""
+        self.left += self.services()
+        self.program.signal(number)
+        return self.program.wait()
+
+    def close(self):
+        left = self.left + (self.services() if self.program.runs() else [])
+        self.program.close()
+        for path in self.sockets:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def connect(name="squashfs"):
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.connect(f"{SOCKETS}/{name}")
+    return connection
+
+
+def status(pid):
+    with open(f"/proc/{pid}/status") as lines:
+        return dict(re.findall(r"^(\w+):\s*(.*)$", lines.read(), re.M))
+
+
+def hard_limits(pid):
+    with open(f"/proc/{pid}/limits") as lines:
+        return {line[:26].strip(): line[26:].split()[1] for line in list(lines)[1:]}
+
+
+def seen_mounts(pid):
+    return {mount.mountpoint: mount for mount in mounts.mountinfo(pid)}
