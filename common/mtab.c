@@ -4,6 +4,7 @@
 #include "channel.h"
 #include "cleanup.h"
 #include "mountinfo.h"
+#include "options.h"
 #include "privs.h"
 #include "words.h"
 
@@ -37,7 +38,7 @@
 #define PATIENCE 5
 #define PERIOD   2000000
 
-/* One change: an entry to add, or, with the target alone, one to take away. */
+/* One change: an entry to add, or the target of one to take away and an option that it has. */
 struct change {
 	const struct mtab_entry *entry;
 	bool remove;
@@ -79,24 +80,29 @@ static char *value_of(const char *line, const char *name)
 	return mountinfo_unescape(value);
 }
 
-static bool is_of(const char *line, const char *target)
+/* Whether LINE is the entry of TARGET, with OPTION, or NULL, among its options. */
+static bool is_of(const char *line, const char *target, const char *option)
 {
-	_cleanup_free_ char *value = value_of(line, " TARGET=");
+	_cleanup_free_ char *value = value_of(line, " TARGET="), *options = NULL;
 
-	return value && strcmp(value, target) == 0;
+	if (!value || strcmp(value, target) != 0)
+		return false;
+	if (option)
+		options = value_of(line, " OPTS=");
+	return !option || options_have(options, option);
 }
 
 /*
- * The number, from 1, of the last line of TARGET: what is on top of others is mounted last. *LINEP
- * gets the line. 0 where there is none.
+ * The number, from 1, of the last line of TARGET and OPTION, see is_of(): what is on top of others
+ * is mounted last. *LINEP gets the line. 0 where there is none.
  */
-static size_t find_last(FILE *table, const char *target, char **linep)
+static size_t find_last(FILE *table, const char *target, const char *option, char **linep)
 {
 	_cleanup_free_ char *line = NULL;
 	size_t room = 0, found = 0;
 
 	for (size_t number = 1; getline(&line, &room, table) >= 0; number++) {
-		if (!is_of(line, target))
+		if (!is_of(line, target, option))
 			continue;
 		found = number;
 		free(*linep);
@@ -160,16 +166,17 @@ static int fill(FILE *table, const struct change *change)
 	_cleanup_file_ FILE *old = fopen(TABLE, "re");
 	_cleanup_free_ char *line = NULL;
 	struct stat status;
+	size_t without = 0;
 	int error = 0;
 
 	if (!old && errno != ENOENT)
 		return -errno;
 	if (old && fstat(fileno(old), &status) == 0 && status.st_size > LARGE_TABLE)
 		error = list_targets(&targets);
+	if (old && change->remove)
+		without = find_last(old, change->entry->target, change->entry->options, &line);
 	if (old && error == 0)
-		error = copy(old, table,
-			     change->remove ? find_last(old, change->entry->target, &line) : 0,
-			     &targets);
+		error = copy(old, table, without, &targets);
 	if (error < 0)
 		return error;
 	if (!change->remove)
@@ -240,9 +247,9 @@ int mtab_add(const struct mtab_entry *entry)
 	return privs_as_root(apply, &(struct change){ .entry = entry });
 }
 
-void mtab_remove(const char *target)
+void mtab_remove(const char *target, const char *option)
 {
-	struct mtab_entry entry = { .target = target };
+	struct mtab_entry entry = { .target = target, .options = option };
 
 	privs_as_root(apply, &(struct change){ .entry = &entry, .remove = true });
 }
@@ -253,7 +260,7 @@ int mtab_find_server(const char *target, struct process *server)
 	_cleanup_free_ char *line = NULL, *value = NULL;
 
 	*server = (struct process){ 0 };
-	if (table && find_last(table, target, &line) > 0)
+	if (table && find_last(table, target, NULL, &line) > 0)
 		value = value_of(line, " ATTRS=");
 	if (value && sscanf(value, SERVER_PATTERN, &server->pid, &server->start) == 2)
 		return 0;

@@ -7,6 +7,7 @@
 #include "mountinfo.h"
 #include "mtab.h"
 #include "options.h"
+#include "privs.h"
 
 #include <pwd.h>
 #include <string.h>
@@ -95,4 +96,13 @@ int record_mount(const struct record *record, char **targetp)
 	if (record->server > 0)
 		process_identify(record->server, &entry.server);
 	return mtab_add(&entry);
+}
+
+void record_forget(const char *target)
+{
+	_cleanup_free_ char *user = NULL;
+
+	if (!privs_caller_is_root() && (add_user(&user) < 0 || !user))
+		return;
+	mtab_remove(target, user);
 }

@@ -5,7 +5,6 @@
 #include "cleanup.h"
 #include "interrupt.h"
 #include "mountapi.h"
-#include "mtab.h"
 #include "openfile.h"
 #include "record.h"
 #include "wire.h"
@@ -451,7 +450,7 @@ static int finish(struct session *session)
 		error = fsmount_attach(&session->mount, session->mountpoint);
 	if (error < 0) {
 		if (target)
-			mtab_remove(target);
+			record_forget(target);
 		session->reason[0] = '\0'; /* that it was not recorded is nothing to that */
 		blame(session, "cannot put the mount in place%s%s: %s", why ? ", " : "",
 		      why ? why : "", strerror(-error));

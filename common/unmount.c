@@ -7,6 +7,7 @@
 #include "fsmount.h"
 #include "mtab.h"
 #include "privs.h"
+#include "record.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -163,7 +164,7 @@ int unmount_do(struct unmount *unmount, int ways)
 	int error = unmount_by_name(unmount, flags);
 
 	if (error == 0)
-		mtab_remove(unmount->mount.target);
+		record_forget(unmount->mount.target);
 	return error;
 }
 

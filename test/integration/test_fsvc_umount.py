@@ -374,6 +374,16 @@ def test_a_users_entry_is_taken_out_of_the_table(as_user, umount, mountpoint):
         assert gone(mountpoint)
 
 
+def test_what_is_recorded_for_others_in_the_same_place_stays(as_user, umount, mountpoint):
+    lower = f"SRC=/dev/sdx TARGET={mountpoint} ROOT=/ OPTS=uhelper=udisks2,user=nobody2,_netdev\n"
+    with open("/run/mount/utab", "w") as table:
+        table.write(lower)
+    with mount_of(NOBODY, mountpoint):
+        assert umount(mountpoint, command=as_user).code == 0
+    assert Path("/run/mount/utab").read_text() == lower
+    os.unlink("/run/mount/utab")
+
+
 def test_without_privilege_nobody_unmounts(umount, mountpoint):
     with mount_of(65534, mountpoint):
         failed = umount(mountpoint, command=[*AS_NOBODY, *UMOUNT])
