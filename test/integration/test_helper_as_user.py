@@ -127,7 +127,8 @@ def test_a_users_limit_does_not_cut_the_mount_table(attempt, as_user, long_table
 @pytest.mark.parametrize("kilobytes", range(32, 640, 32))
 def test_a_users_memory_limit_does_not_cut_the_mount_table(start, as_user, long_table, kilobytes):
     with long_table.open("a") as table:
-        table.write(f"SRC=/nothing TARGET=/long ROOT=/ OPTS=x-{240000 * 'y'}\nSRC=/nothing TARGET=/last ROOT=/ OPTS=x-last\n")
+        table.write(f"SRC=/nothing TARGET=/long ROOT=/ OPTS=x-{240000 * 'y'}\n")
+        table.write("SRC=/nothing TARGET=/last ROOT=/ OPTS=x-last\n")
     before = long_table.read_text()
     begun = start(command=["prlimit", f"--data={kilobytes << 10}", *as_user.pop("command")], **as_user)
     begun.try_to_mount()

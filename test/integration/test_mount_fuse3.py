@@ -125,8 +125,9 @@ def test_a_user_starts_a_server_alike(called, source, mountpoint):
 def test_a_users_own_namespace_has_its_servers(called, listen, source, mountpoint):
     """Root's sockets are nobody's there, and so are no service."""
     listen("recorder", mode=0o666)
-    assert_alike(called, [f"recorder#{source}", mountpoint], prefix=[*AS_NOBODY, "unshare", "-Urm"])
-    failed, seen, _ = called(FSVC, f"recorder#{source}", mountpoint, "-o", "fsvc=require", prefix=[*AS_NOBODY, "unshare", "-Urm"])
+    words, prefix = [f"recorder#{source}", mountpoint], [*AS_NOBODY, "unshare", "-Urm"]
+    assert_alike(called, words, prefix=prefix)
+    failed, seen, _ = called(FSVC, *words, "-o", "fsvc=require", prefix=prefix)
     assert failed.code == MOUNT_FAILED and failed.one_line() and not seen
 
 

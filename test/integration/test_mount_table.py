@@ -107,20 +107,21 @@ def locked():
 
 
 def end_in_the_middle(begun):
-    """Kills the helper where the table is about to be written and nothing is mounted yet, unless it leaves by itself."""
+    """Kills the helper where the table is about to be written and nothing is mounted, unless it leaves by itself."""
     others = set(own_children()) - {begun.helper.pid}
     with locked():
         begun.service.goodbye()
         wait_for(lambda: len(family(begun.helper.pid)) > 1 or not begun.helper.runs(), what="the process that writes")
         begun.helper.signal(signal.SIGKILL)
         begun.helper.process.wait(10)
-    wait_for(lambda: not reap_adopted(others) and set(own_children()) <= others, what="the end of the process that writes")
+    wait_for(lambda: not reap_adopted(others) and set(own_children()) <= others, what="the end of the one that writes")
 
 
 @pytest.fixture
 def elsewhere(run):
     """A place of the user's in another namespace, which is called /mnt/net there."""
-    inside = run("unshare", "-Urm", "sh", "-c", "mount -t tmpfs x /mnt && mkdir -p /mnt/net && echo there && sleep 60", **USER)
+    inside = run("unshare", "-Urm", "sh", "-c",
+                 "mount -t tmpfs x /mnt && mkdir -p /mnt/net && echo there && sleep 60", **USER)
     wait_for(lambda: inside.output()[0])
     return f"/proc/{inside.pid}/root/mnt/net"
 
