@@ -137,7 +137,10 @@ static int do_name(struct session *session, const struct wire_packet *packet)
 		      why);
 		return error;
 	}
-	return keep(&session->source, packet->text);
+	/* A relative path names another file to whoever reads the mount table elsewhere. */
+	if (packet->text[0] != '/' && strcmp(packet->text, session->line->source) == 0)
+		session->source = realpath(packet->text, NULL);
+	return session->source ? 0 : keep(&session->source, packet->text);
 }
 
 static int do_mountpoint(struct session *session, const struct wire_packet *packet)

@@ -45,18 +45,22 @@ static bool is_source(const char *shown, const char *source)
 	       (length == FSMOUNT_LONGEST_SOURCE && strncmp(shown, source, length) == 0);
 }
 
-/* The place of the one FUSE mount of SOURCE. */
+/*
+ * The place of the one FUSE mount of SOURCE. A relative path that is a file is no other file of
+ * that name, which a server may have been told of in another directory.
+ */
 static int find_source(const char *source, char **targetp)
 {
 	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
 	_cleanup_file_ FILE *table = mountinfo_open();
 	_cleanup_free_ char *absolute = realpath(source, NULL);
+	bool spelled = !absolute || source[0] == '/';
 	int more = table ? 0 : -errno;
 
 	while (table && (more = mountinfo_next(table, &mount)) > 0) {
 		if (!mountinfo_is_fuse(&mount) ||
-		    (!is_source(mount.source, source) &&
-		     (!absolute || !is_source(mount.source, absolute))))
+		    !((spelled && is_source(mount.source, source)) ||
+		      (absolute && is_source(mount.source, absolute))))
 			continue;
 		if (*targetp)
 			return -ENOTUNIQ;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """mount(8), umount(8), fstab and systemd's own units, with fsvc in the place of libfuse's helpers, in a machine."""
 
+import json
 import os
 import re
 import shutil
@@ -90,16 +91,22 @@ def test_a_relative_path_is_one(machine):
                 " umount mnt")
 
 
+@pytest.mark.parametrize("user, command", [("root", ("mount", "-t", "fuse.squashfs")),
+                                           ("alice", ("fuservicemount3", "-t", "squashfs"))], ids=["root", "alice"])
 @pytest.mark.parametrize("name", ["a b", "com,ma", "back\\slash", "ha#sh", "\u00e4\u00f6", "\\040"])
-def test_names_go_through_mount_and_back(machine, name):
+def test_names_go_through_mount_and_back(machine, name, user, command):
     source, place = f"/images/{name}.img", f"/images/on {name}"
     machine.run("cp", "/images/tree.img", source)
-    machine.run("mkdir", place)
-    machine.run("mount", "-t", "fuse.squashfs", source, place)
-    assert machine.run("findmnt", "-rnvo", "SOURCE", "--target", place, check=False).returncode == 0
+    machine.run("install", "-d", "-o", user, place)
+    run_as(machine, user, *command, source, place)
     mount, = mounts.at(place, machine.leader)
     assert mount.source == source
-    machine.run("umount", place)
+    shown, = json.loads(machine.run("findmnt", "--mtab", "-Jo", "SOURCE,TARGET,FSTYPE", "--mountpoint", place).stdout)["filesystems"]
+    assert shown == {"source": source, "target": place, "fstype": "fuse.squashfs"}
+    entry, = mounts.entries_of(place, machine.path("/"))
+    assert mounts.unescape(entry["SRC"]) == source
+    run_as(machine, user, "umount", place)
+    assert not is_mounted(machine, place)
     machine.run("rmdir", place)
 
 

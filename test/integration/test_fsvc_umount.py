@@ -107,6 +107,26 @@ def test_a_source_stands_for_its_only_mount(by_hand, umount, image, mountpoint, 
     assert gone(mountpoint)
 
 
+def test_a_file_of_the_same_name_in_another_directory_is_another_source(attempt, umount, source, mountpoint, work):
+    elsewhere = work / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / source.name).touch()
+    attempt(source=source.name, cwd=work).mount()
+    assert umount(source.name, cwd=elsewhere).code == NOT_UNMOUNTED
+    assert not gone(mountpoint)
+    assert umount("-t0", source.name, cwd=work).code == 0
+
+
+def test_a_source_that_another_program_shows_as_it_was_spelled_is_not_guessed_at(run, umount, image, mountpoint, work):
+    elsewhere = work / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / image.name).touch()
+    run("squashfuse", "-f", "-o", f"fsname={image.name}", image, mountpoint)
+    wait_for(lambda: mounts.at(mountpoint), what="the mount")
+    assert umount(image.name, cwd=elsewhere).code == NOT_UNMOUNTED
+    assert umount(mountpoint).code == 0
+
+
 def test_a_source_of_two_mounts_stands_for_neither(by_hand, umount, image, mountpoint, work):
     other = work / "other"
     other.mkdir()
