@@ -5,7 +5,6 @@ import contextlib
 import errno
 import os
 import pty
-import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from kit import mounts, protocol
 from kit.programs import AS_NOBODY, FSVC, NOBODY, STATMOUNT, forked, wait_for, without_system_call
+from kit.users import mount_of, user_unmounts  # noqa: F401, fixtures
 
 UMOUNT = [FSVC, "fsvc-umount"]
 NOT_UNMOUNTED, WRONG, INTERRUPTED, SOME = 32, 1, 8, 64
@@ -332,74 +332,27 @@ def test_wrong_usage_is_named(umount, words):
 # users
 
 
-@pytest.fixture
-def as_user(work):
-    """A set-user-ID fsvc-umount in the hands of somebody."""
-    programs = work / "programs"
-    programs.mkdir()
-    with mounts.tmpfs(programs):
-        mounts.mount(None, programs, None, mounts.REMOUNT | mounts.BIND)
-        program = shutil.copy(FSVC, programs / "fsvc-umount")
-        os.chmod(program, 0o4755)
-        yield [*AS_NOBODY, program]
-
-
-@contextlib.contextmanager
-def mount_of(user, mountpoint):
-    device = os.open("/dev/fuse", os.O_RDWR)
-    mounts.mount("somewhere", mountpoint, "fuse.toy", mounts.NOSUID | mounts.NODEV,
-                 f"fd={device},rootmode=40000,user_id={user},group_id={user}")
-    try:
-        yield
-    finally:
-        for _ in mounts.at(mountpoint):
-            mounts.detach(mountpoint)
-        os.close(device)
-
-
 @pytest.mark.parametrize("how", [(), ("-l",), ("-f",)], ids=" ".join)
-def test_a_user_unmounts_what_is_theirs(as_user, umount, mountpoint, how):
+def test_a_user_unmounts_what_is_theirs(user_unmounts, umount, mountpoint, how):
     with mount_of(65534, mountpoint):
-        assert umount(*how, mountpoint, command=as_user)[:3] == (0, "", "")
+        assert umount(*how, mountpoint, command=user_unmounts)[:3] == (0, "", "")
         assert gone(mountpoint)
 
 
-@pytest.mark.parametrize("how", [(), ("-l",), ("-f",)], ids=" ".join)
-@pytest.mark.parametrize("owner", [0, 1, 6553, 655341])
-def test_a_user_unmounts_nothing_of_anybody_else(as_user, umount, mountpoint, owner, how):
-    with mount_of(owner, mountpoint):
-        failed = umount(*how, mountpoint, command=as_user)
-        assert failed.code == WRONG and "not yours" in failed.one_line()
-        assert len(mounts.at(mountpoint)) == 1
-
-
-@pytest.mark.parametrize("how", [(), ("-l",), ("-f",), ("-lf",)], ids=" ".join)
-def test_a_user_unmounts_nothing_that_is_on_top_of_theirs(as_user, umount, mountpoint, how):
-    with mount_of(NOBODY, mountpoint):
-        held = os.open(mountpoint, os.O_PATH)
-        try:
-            with mounts.tmpfs(mountpoint):
-                failed = umount(*how, f"/proc/self/fd/{held}", command=as_user, pass_fds=[held])
-                assert failed.code == NOT_UNMOUNTED and failed.one_line()
-                assert [mount.type for mount in mounts.at(mountpoint)] == ["fuse.toy", "tmpfs"]
-        finally:
-            os.close(held)
-
-
-def test_a_users_entry_is_taken_out_of_the_table(as_user, umount, mountpoint):
+def test_a_users_entry_is_taken_out_of_the_table(user_unmounts, umount, mountpoint):
     with mount_of(65534, mountpoint):
         with open("/run/mount/utab", "w") as table:
             table.write(f"SRC=somewhere TARGET={mountpoint} ROOT=/ OPTS=user=nobody\n")
-        assert umount(mountpoint, command=as_user).code == 0
+        assert umount(mountpoint, command=user_unmounts).code == 0
         assert gone(mountpoint)
 
 
-def test_what_is_recorded_for_others_in_the_same_place_stays(as_user, umount, mountpoint):
+def test_what_is_recorded_for_others_in_the_same_place_stays(user_unmounts, umount, mountpoint):
     lower = f"SRC=/dev/sdx TARGET={mountpoint} ROOT=/ OPTS=uhelper=udisks2,user=nobody2,_netdev\n"
     with open("/run/mount/utab", "w") as table:
         table.write(lower)
     with mount_of(NOBODY, mountpoint):
-        assert umount(mountpoint, command=as_user).code == 0
+        assert umount(mountpoint, command=user_unmounts).code == 0
     assert Path("/run/mount/utab").read_text() == lower
     os.unlink("/run/mount/utab")
 
