@@ -31,7 +31,8 @@ static int make_command(const struct offer *offer, const struct caller *caller,
 	words_add(command, offer->root_filesystem ? SPARED "/fsvc-open" : "fsvc-open");
 	if (offer->opener.argv)
 		words_add_all(command, (const char *const *)offer->opener.argv);
-	words_add(command, instance);
+	if (!offer->as_itself)
+		words_add(command, instance);
 	words_add(command, "--");
 	words_add_all(command, (const char *const *)offer->server.argv);
 	return command->failed ? -ENOMEM : 0;

@@ -27,6 +27,7 @@ static const struct option {
 	size_t place;
 } options[] = {
 	{ "--service", SWITCH, offsetof(struct offer, service) },
+	{ "--as-itself", SWITCH, offsetof(struct offer, as_itself) },
 	{ "--root-filesystem", SWITCH, offsetof(struct offer, root_filesystem) },
 	{ "--mounts=", NUMBER, offsetof(struct offer, most) },
 	{ "--mounts-of-user=", NUMBER, offsetof(struct offer, most_of_user) },
