@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import os
+import re
 import resource
 import signal
 import stat
@@ -16,7 +17,7 @@ import pytest
 from kit import mounts
 from kit.fake_service import HELPER, SOCKETS
 from kit.listening import FSVC_LISTEN, USERS, Listening, connect, hard_limits, lives, seen_mounts, status
-from kit.programs import AS_NOBODY, FSVC, SERVERS, wait_for, without_system_call
+from kit.programs import AS_NOBODY, FSVC, REPOSITORY, SERVERS, wait_for, without_system_call
 
 SQUASHFUSE = ["--", "squashfuse", "-f"]
 NAMESPACES = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"]
@@ -609,3 +610,20 @@ def test_a_server_that_talks_without_end_does_not_fill_the_log(talker):
 def test_a_line_without_end_is_cut(talker):
     said = talker('print("x" * 100000)')
     assert max(map(len, said.splitlines())) < 1100
+
+
+# what the manual page says
+
+
+def test_the_manual_page_has_each_piece_and_no_other(refused):
+    pieces = refused("--allow-missing=all", "a", "--", "b").rpartition("The pieces are: ")[2].strip().split(", ")
+    page = (REPOSITORY / "doc/fsvc-listen.8").read_text().partition(".SH PIECES")[2].partition(".SS")[0]
+    assert re.findall(r"^\.TP\n\.BR (\w+) ", page, re.M) == pieces
+
+
+def test_an_example_of_the_manual_page_is_a_file_that_is_understood(listening, work):
+    page = (REPOSITORY / "doc/fsvc-listen.8").read_text()
+    example = re.search(r"^(# TYPE .*?)^\.fi", page, re.M | re.S)[1].replace("\\-", "-")
+    (work / "offers").write_text(re.sub(r"^-", "--allow-missing=cgroup -", example, flags=re.M))
+    listener = listening(f"--file={work}/offers", types=["squashfs", "ext4", "ntfs"])
+    assert listener.said() == ""
