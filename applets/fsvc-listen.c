@@ -9,6 +9,7 @@
 #include "diag.h"
 #include "listener.h"
 #include "privs.h"
+#include "socketdir.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -39,6 +40,8 @@ static const char help[] =
 	"  --options=WORD           what stands before the server's options instead of -o; none: it "
 	"gets none\n"
 	"  --as-root                the server believes to be run by root, instead of who mounts\n"
+	"  --as-itself              the server knows that it is nobody, instead of believing to be who "
+	"mounts\n"
 	"  --package=NAME           the package that the server is in, for who has to install it\n"
 	"  --service                the server is a service by itself, such as one built on libfsvc\n"
 	"  --show=PATH              the server sees PATH too, read-only, beside /usr, /bin, /sbin, /lib "
@@ -153,8 +156,14 @@ static int try_sandbox(const struct offers *offers, struct instance_maker *maker
 static int serve(const struct offers *offers, struct instance_maker *maker)
 {
 	_cleanup_close_ int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	int error;
+	const char *why;
+	int error = socketdir_make(&why);
 
+	if (error < 0) {
+		diag_error("cannot use " SERVICE_SOCKET_DIR "%s%s: %s", why ? ": " : "",
+			   why ? why : "", strerror(-error));
+		return error;
+	}
 	maker->program = program < 0 ? -1 : fcntl(program, F_DUPFD_CLOEXEC, HIGH);
 	if (maker->program < 0) {
 		diag_error("cannot find this program: %s", strerror(errno));

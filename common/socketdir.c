@@ -89,7 +89,7 @@ static int make_directory(const char *path)
 	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static int make_directories(void)
+int socketdir_make(const char **why)
 {
 	char path[] = SERVICE_SOCKET_DIR;
 	int error = 0;
@@ -98,7 +98,10 @@ static int make_directories(void)
 		*slash = '\0';
 		error = make_directory(path);
 	}
-	return error < 0 ? error : make_directory(path);
+	if (error == 0)
+		error = make_directory(path);
+	*why = NULL;
+	return error < 0 ? error : check_directory(why);
 }
 
 static int new_socket(void)
@@ -158,8 +161,6 @@ int socketdir_listen(const char *subtype, char **pathp, const char **why)
 
 	*why = NULL;
 	error = make_path(subtype, pathp);
-	if (error == 0)
-		error = make_directories();
 	if (error == 0)
 		error = check_directory(why);
 	if (error == 0)

@@ -14,8 +14,14 @@
 int socketdir_find(const char *subtype, char **pathp, const char **why);
 
 /*
+ * Makes the directory, where it is not there. *WHY as above. Returns 0, -EPERM where it is not
+ * trusted, or another negative errno.
+ */
+int socketdir_make(const char **why);
+
+/*
  * Makes the socket for SUBTYPE, with the permissions that the build says, in the place of one that
- * nobody listens at; the directory too. For root. *PATHP and *WHY as above.
+ * nobody listens at. For root. *PATHP and *WHY as above.
  * Returns the socket, listening, which does not block; or a negative errno, -EADDRINUSE where
  * somebody listens there.
  */

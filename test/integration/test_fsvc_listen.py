@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import os
+import re
 import resource
 import signal
 import stat
@@ -15,12 +16,12 @@ import pytest
 
 from kit import mounts
 from kit.fake_service import HELPER, SOCKETS
-from kit.listening import FSVC_LISTEN, USERS, Listening, connect, hard_limits, seen_mounts, status
-from kit.programs import AS_NOBODY, FSVC, SERVERS, wait_for, without_system_call
+from kit.listening import FSVC_LISTEN, USERS, Listening, connect, hard_limits, lives, seen_mounts, status
+from kit.programs import AS_NOBODY, FSVC, REPOSITORY, SERVERS, wait_for, without_system_call
 
 SQUASHFUSE = ["--", "squashfuse", "-f"]
 NAMESPACES = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"]
-PIVOT_ROOT, LANDLOCK_CREATE_RULESET = 155, 444
+PIVOT_ROOT, SETHOSTNAME, GETRANDOM, LANDLOCK_CREATE_RULESET = 155, 170, 318, 444  # of x86-64
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def test_the_directory_is_made_where_it_is_missing(listening):
     mounts.detach(SOCKETS)
     try:
         with mounts.tmpfs("/run"):
-            listening("squashfs", *SQUASHFUSE).close()
+            listening("squashfs", *SQUASHFUSE).end()
             found = os.stat(SOCKETS)
             assert (stat.S_IMODE(found.st_mode), found.st_uid) == (0o755, 0)
     finally:
@@ -219,20 +220,24 @@ def test_its_end_leaves_mounts_alone(mounted, mountpoint, tree, number):
     mounted.program.process.wait(10)
     shows(mountpoint, tree)
     unmount(mountpoint)
-    wait_for(lambda: not [pid for pid in mounted.left if os.path.exists(f"/proc/{pid}")], what="the server's end")
+    wait_for(lambda: not any(map(lives, mounted.left)), what="the server's end")
 
 
-def test_a_later_one_gives_nobody_the_user_of_a_mount_that_lives(mounted, mount, listening, work, mountpoint):
-    server = mounted.the_server()
-    mounted.end()
-    later = listening("squashfs", *SQUASHFUSE)
-    others = [work / f"other-{number}" for number in range(5)]
+def test_a_later_one_gives_nobody_the_user_of_a_mount_that_lives(listening, mount, mountpoint, work):
+    """Without chance each would get the same, did it not see that this one is taken."""
+    without_chance = {"preexec_fn": without_system_call(GETRANDOM, errno.ENOSYS)}
+    first = listening("squashfs", *SQUASHFUSE, **without_chance)
+    succeeds(mount())
+    server = first.the_server()
+    first.end()
+    later = listening("squashfs", *SQUASHFUSE, **without_chance)
+    others = [work / f"other-{number}" for number in range(3)]
     for place in others:
         place.mkdir()
         succeeds(mount(mountpoint=place))
-    users = [status(pid)["Uid"].split()[0] for pid in [server, *later.services()]]
-    assert len(set(users)) == 6
-    for place in others:
+    users = sorted(int(status(pid)["Uid"].split()[0]) for pid in [server, *later.services()])
+    assert users == list(range(users[0], users[0] + 4))
+    for place in [mountpoint, *others]:
         unmount(place)
 
 
@@ -288,7 +293,8 @@ def test_a_server_sees_no_user_but_itself(server):
 
 def test_a_server_sees_programs_and_nothing_else_of_the_disk(server):
     root = Path(f"/proc/{server}/root")
-    assert {path.name for path in root.iterdir()} <= {"bin", "dev", "etc", "fsvc", "lib", "lib64", "proc", "sbin", "usr"}
+    assert {path.name for path in root.iterdir()} <= {"bin", "dev", "etc", "fsvc", "lib", "lib64", "proc", "run", "sbin",
+                                                      "usr"}
     assert {path.name for path in (root / "etc").iterdir()} == {"ld.so.cache", "localtime", "passwd"}
     assert {path.name for path in (root / "dev").iterdir()} == {"null", "zero", "full", "random", "urandom"}
     assert [path.name for path in (root / "fsvc").iterdir()] == ["mountpoint"]
@@ -333,7 +339,7 @@ def test_a_server_has_no_descriptor_of_others(mounted, server):
     """What it has: nothing to read, a pipe to speak by, the image, and the kernel."""
     links = {os.readlink(f"/proc/{server}/fd/{number}") for number in os.listdir(f"/proc/{server}/fd")}
     kinds = {link.partition(":")[0] if ":" in link else os.path.basename(link) for link in links}
-    assert kinds <= {"null", "pipe", "tree.squashfs", "fuse", "anon_inode"}
+    assert kinds <= {"null", "pipe", "", "fuse"}  # the image is the root of a mount of its own
 
 
 def test_a_server_knows_nothing_of_its_starters_environment(listening, mount, mountpoint):
@@ -414,8 +420,8 @@ def test_what_may_be_missing_is_told_of_and_done_without(listening, mount, mount
 
 
 def test_a_needed_piece_is_done_without_where_the_caller_says_so(listening, mount, mountpoint, tree):
-    listener = listening("--allow-missing=root,proc", "squashfs", *SQUASHFUSE,
-                         preexec_fn=without_system_call(PIVOT_ROOT, errno.EPERM))
+    words = ["squashfs", *SQUASHFUSE]
+    listener = listening("--allow-missing=names", *words, preexec_fn=without_system_call(SETHOSTNAME, errno.EPERM))
     assert listener.said() == ""
     succeeds(mount())
     shows(mountpoint, tree)
@@ -536,7 +542,7 @@ def test_no_more_mounts_than_the_limit(mounted, listening, mount, work, mountpoi
     succeeds(mount())
     failed = mount(mountpoint=place)
     assert failed.code == 1 and failed.one_line()
-    assert "one more than 1 mounts" in listener.said()
+    assert "there are 1 of 1" in listener.said()
     unmount(mountpoint)
     wait_for(lambda: not listener.services(), what="the end of the service")
     succeeds(mount(mountpoint=place))
@@ -556,7 +562,7 @@ def test_one_user_does_not_take_all(listening, run):
     for count in 1, 2, 2:
         kept.append(run(*AS_NOBODY, *hold))
         wait_for(lambda: len(listener.services()) == count, what="the services")
-    wait_for(lambda: "one more than 2 mounts to user 65534" in listener.said(), what="the refusal")
+    wait_for(lambda: "refused user 65534 one more mount: there are 2 of 4096, and 2 of 2 for" in listener.said(), what="the refusal")
     with connect():
         wait_for(lambda: len(listener.services()) == 3, what="another user's")
 
@@ -604,3 +610,20 @@ def test_a_server_that_talks_without_end_does_not_fill_the_log(talker):
 def test_a_line_without_end_is_cut(talker):
     said = talker('print("x" * 100000)')
     assert max(map(len, said.splitlines())) < 1100
+
+
+# what the manual page says
+
+
+def test_the_manual_page_has_each_piece_and_no_other(refused):
+    pieces = refused("--allow-missing=all", "a", "--", "b").rpartition("The pieces are: ")[2].strip().split(", ")
+    page = (REPOSITORY / "doc/fsvc-listen.8").read_text().partition(".SH PIECES")[2].partition(".SS")[0]
+    assert re.findall(r"^\.TP\n\.BR (\w+) ", page, re.M) == pieces
+
+
+def test_an_example_of_the_manual_page_is_a_file_that_is_understood(listening, work):
+    page = (REPOSITORY / "doc/fsvc-listen.8").read_text()
+    example = re.search(r"^(# TYPE .*?)^\.fi", page, re.M | re.S)[1].replace("\\-", "-")
+    (work / "offers").write_text(re.sub(r"^-", "--allow-missing=cgroup -", example, flags=re.M))
+    listener = listening(f"--file={work}/offers", types=["squashfs", "ext4", "ntfs"])
+    assert listener.said() == ""

@@ -21,11 +21,15 @@ class Listening:
 
     def __init__(self, *words, types=("squashfs",), **options):
         self.sockets = [f"{SOCKETS}/{name}" for name in types]
+        before = self.inodes()
         alone = str(words[0]).startswith("--file=")
         self.program = Program([*FSVC_LISTEN, *([] if alone else [NOT_EVERYWHERE]), *words], **options)
         self.left = []
-        wait_for(lambda: all(map(os.path.exists, self.sockets)) or not self.program.runs(), what="the socket")
+        wait_for(lambda: len(self.inodes() - before) == len(types) or not self.program.runs(), what="the socket")
         assert self.program.runs(), self.said()
+
+    def inodes(self):
+        return {os.stat(path).st_ino for path in self.sockets if os.path.exists(path)}
 
     @property
     def pid(self):
@@ -60,6 +64,14 @@ class Listening:
                 os.kill(pid, signal.SIGKILL)
 
 
+def lives(pid):
+    """Whether it is there, and not only the record of its end."""
+    try:
+        return status(pid)["State"][0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def connect(name="squashfs"):
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     connection.connect(f"{SOCKETS}/{name}")
@@ -68,7 +80,7 @@ def connect(name="squashfs"):
 
 def status(pid):
     with open(f"/proc/{pid}/status") as lines:
-        return dict(re.findall(r"^(\w+):\s*(.*)$", lines.read(), re.M))
+        return dict(re.findall(r"^(\w+):[ \t]*(.*)$", lines.read(), re.M))
 
 
 def hard_limits(pid):
