@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * An applet: one of the programs in this executable. Its file holds its code, its options and its
- * help; its row in the table of main.c is all that needs to be added elsewhere.
+ * help; its name in the list of meson.build is all that needs to be added elsewhere.
  */
 #pragma once
+
+#include "config.h"
 
 #include <stdbool.h>
 
@@ -17,9 +19,7 @@ struct applet {
 	const char *help;    /* what --help prints */
 };
 
-extern const struct applet applet_fuservicemount3;
-extern const struct applet applet_fsvc_open;
-extern const struct applet applet_fsvc_listen;
-extern const struct applet applet_fsvc_umount;
-extern const struct applet applet_fusermount3, applet_fusermount;
-extern const struct applet applet_mount_fuse3;
+/* Those that the build was told to put in. */
+#define APPLET(name) extern const struct applet applet_##name;
+APPLETS(APPLET)
+#undef APPLET

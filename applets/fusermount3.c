@@ -206,18 +206,14 @@ static int run(int argc, char **argv)
 	return error < 0 ? 1 : 0;
 }
 
+/* By its older name too. */
+static const char *const aliases[] = { "fusermount", NULL };
+
 const struct applet applet_fusermount3 = {
 	.name = "fusermount3",
+	.aliases = aliases,
 	.run = run,
 	.mounts = false,
 	.summary = "what servers under fsvc-open call to mount; not for you",
-	.help = help,
-};
-
-const struct applet applet_fusermount = {
-	.name = "fusermount",
-	.run = run,
-	.mounts = false,
-	.summary = "the same, by its older name",
 	.help = help,
 };

@@ -17,10 +17,9 @@
  * All applets. With privileges, by set-user-ID, run those alone that mount, and these as the caller
  * but for the calls that need privilege; see privs.h.
  */
-static const struct applet *const applets[] = {
-	&applet_fuservicemount3, &applet_fsvc_open,   &applet_fsvc_listen, &applet_fsvc_umount,
-	&applet_mount_fuse3,     &applet_fusermount3, &applet_fusermount,
-};
+#define APPLET(name) &applet_##name,
+static const struct applet *const applets[] = { APPLETS(APPLET) };
+#undef APPLET
 
 #define APPLET_COUNT (sizeof(applets) / sizeof(applets[0]))
 

@@ -3,6 +3,7 @@
  * mount.fuse3: what mount(8) calls for FUSE. Mounts through a service where there is one, and else
  * starts the server as libfuse's program of this name does.
  */
+#include "account.h"
 #include "applet.h"
 #include "cleanup.h"
 #include "diag.h"
@@ -15,7 +16,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -253,7 +253,7 @@ static enum mounting mount_by_service(const struct call *call)
  */
 static int act_for_user(const char *name)
 {
-	const struct passwd *user = getpwnam(name);
+	const struct passwd *user = account_by_name(name);
 	int error = user ? privs_act_for(user->pw_name, user->pw_uid, user->pw_gid) : -ENOENT;
 
 	if (error < 0)

@@ -4,12 +4,13 @@
 #include "callpath.h"
 #include "cleanup.h"
 #include "mountapi.h"
+#include "openmode.h"
+#include "statx.h"
 #include "wire.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 /* The places for the names that the server is given: in the sandbox, or elsewhere of our own. */
@@ -97,7 +98,7 @@ void broker_free(struct broker *broker)
 
 static int open_source(struct broker *broker, struct source *source, int flags)
 {
-	if ((flags & O_ACCMODE) != O_RDONLY && broker->read_only)
+	if (openmode_writes((unsigned int)flags) && broker->read_only)
 		return -EROFS;
 	return source_open(source, broker->service, flags);
 }

@@ -7,11 +7,11 @@
 #include "mountinfo.h"
 #include "options.h"
 #include "privs.h"
+#include "statx.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 /* Where the kernel lists each FUSE connection by its device number, see fuse(4). */

@@ -4,6 +4,7 @@
 #include "cleanup.h"
 #include "fdpath.h"
 #include "mountapi.h"
+#include "openmode.h"
 #include "privs.h"
 
 #include <fcntl.h>
@@ -61,14 +62,14 @@ static int wall_in(int found, bool write)
 
 static int open_regular(int found, uint32_t flags, struct opened_file *opened)
 {
-	opened->wall = wall_in(found, (flags & O_ACCMODE) != O_RDONLY);
+	opened->wall = wall_in(found, openmode_writes(flags));
 	/* Without O_CREAT, O_EXCL has a meaning for devices alone. */
 	return reopen(opened->wall < 0 ? found : opened->wall, flags & ~(uint32_t)O_EXCL);
 }
 
 static int open_device(const struct openfile_request *request, int found, uint32_t flags)
 {
-	bool write = (flags & O_ACCMODE) != O_RDONLY;
+	bool write = openmode_writes(flags);
 	int fd;
 
 	if (!write)

@@ -7,6 +7,7 @@
 #include "fdpath.h"
 #include "mountapi.h"
 #include "mountinfo.h"
+#include "openmode.h"
 #include "privs.h"
 
 #include <ctype.h>
@@ -20,7 +21,7 @@
 
 /* What changes how an existing file is read and written, and nothing else. */
 #define ALLOWED_OPEN_FLAGS                                                                         \
-	((uint32_t)(O_ACCMODE | O_EXCL | O_CLOEXEC | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME |     \
+	((uint32_t)(OPENMODE_BITS | O_EXCL | O_CLOEXEC | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | \
 		    O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_APPEND | LARGEFILE))
 
 /* No remount, bind, move or propagation: these act on other mounts. */
@@ -187,13 +188,13 @@ static bool is_named(const struct policy *policy, const char *path, bool write)
 
 int policy_open(const struct policy *policy, const char *path, uint32_t flags, const char **why)
 {
-	bool write = (flags & O_ACCMODE) != O_RDONLY;
+	bool write = openmode_writes(flags);
 
 	if (*path == '\0' || !is_named(policy, path, write))
 		return refuse(why, "which the command line does not name", -EACCES);
 	if ((flags & ~ALLOWED_OPEN_FLAGS) != 0)
 		return refuse(why, "with flags that no service may use", -EPERM);
-	if ((flags & O_ACCMODE) == O_ACCMODE)
+	if ((flags & OPENMODE_BITS) == OPENMODE_BITS)
 		return refuse(why, "neither for reading nor for writing", -EINVAL);
 	if (write && policy_read_only(policy))
 		return refuse(why, "for writing, although the mount is read-only", -EROFS);

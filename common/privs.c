@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "privs.h"
 
+#include "config.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -89,16 +91,26 @@ int privs_become_caller(bool mounts)
 	if (getuid() == 0 && geteuid() == 0 && getgid() == getegid())
 		return 0;
 	return become(getuid(), getgid(),
-		      mounts && !privs_caller_is_root() ? TO_MOUNT | TO_BE_ROOT : 0);
+		      USER_MOUNTS && mounts && !privs_caller_is_root() ? TO_MOUNT | TO_BE_ROOT : 0);
+}
+
+/* A static executable cannot ask who else is in a group, see account.h: there it is the primary one
+ * alone. */
+static int join_groups(const char *name, gid_t gid)
+{
+	return (STATIC ? setgroups(1, &gid) : initgroups(name, gid)) < 0 ? -errno : 0;
 }
 
 int privs_act_for(const char *name, uid_t uid, gid_t gid)
 {
+	int error;
+
 	if (uid == getuid())
 		return 0;
 	if (!privs_caller_is_root())
 		return -EPERM;
-	return initgroups(name, gid) < 0 ? -errno : become(uid, gid, TO_MOUNT | TO_BE_ROOT);
+	error = join_groups(name, gid);
+	return error < 0 ? error : become(uid, gid, TO_MOUNT | TO_BE_ROOT);
 }
 
 /* Makes those of WANTED effective that are permitted, and no others. */
@@ -109,7 +121,7 @@ static void set_effective(unsigned int wanted)
 
 	/* Root acts as itself: there is nothing to raise, and nothing of the caller's to take away.
 	 */
-	if (!privs_caller_is_root() && get_capabilities(&set) == 0) {
+	if (USER_MOUNTS && !privs_caller_is_root() && get_capabilities(&set) == 0) {
 		set.words[0].effective = set.words[0].permitted & wanted;
 		set_capabilities(&set);
 	}
@@ -150,7 +162,7 @@ int privs_as_root(int (*function)(void *argument), void *argument)
 
 	if (privs_caller_is_root())
 		return function(argument);
-	error = get_capabilities(&set);
+	error = USER_MOUNTS ? get_capabilities(&set) : -EPERM;
 	if (error < 0 || (set.words[0].permitted & TO_BE_ROOT) != TO_BE_ROOT)
 		return -EPERM;
 	/* A caller may have left it ignored, and then there is no child to wait for. */

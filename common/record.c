@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "record.h"
 
+#include "account.h"
 #include "cleanup.h"
 #include "fdpath.h"
 #include "fsmount.h"
@@ -9,7 +10,7 @@
 #include "options.h"
 #include "privs.h"
 
-#include <pwd.h>
+#include <limits.h>
 #include <string.h>
 
 /* Is there where systemd manages mounts, see sd_booted(3). */
@@ -28,7 +29,7 @@
 
 static int add_user(char **list)
 {
-	const struct passwd *user = getpwuid(getuid());
+	const struct passwd *user = account_by_id(getuid());
 	_cleanup_free_ char *option = NULL;
 
 	if (!user)

@@ -2,6 +2,7 @@
 #include "sources.h"
 
 #include "cleanup.h"
+#include "openmode.h"
 #include "wire.h"
 
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 
 /* What of a server's open(2) the helper is told; the rest is about names and creating. */
 #define PASSED_FLAGS                                                                               \
-	((uint32_t)(O_ACCMODE | O_EXCL | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_APPEND |      \
+	((uint32_t)(OPENMODE_BITS | O_EXCL | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_APPEND |  \
 		    O_NONBLOCK))
 
 int sources_ask(struct service *service, const char *path, int flags, uint32_t request_flags)
@@ -92,7 +93,7 @@ int sources_fetch(struct sources *sources, struct service *service, const struct
 
 int source_open(struct source *source, struct service *service, int flags)
 {
-	bool write = (flags & O_ACCMODE) != O_RDONLY;
+	bool write = openmode_writes(flags);
 	int fd, kept;
 
 	if (flags & O_TRUNC)

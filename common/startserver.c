@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "startserver.h"
 
+#include "account.h"
 #include "cleanup.h"
 #include "diag.h"
 #include "fsmount.h"
@@ -11,7 +12,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -27,7 +27,7 @@ static int become_user(const struct startserver *start)
 		setenv("HOME", "/root", 0);
 		return 0;
 	}
-	user = getpwnam(start->user);
+	user = account_by_name(start->user);
 	if (!user) {
 		diag_error("setuid=%s: there is no such user", start->user);
 		return START_USAGE;

@@ -43,6 +43,18 @@ def pytest_configure(config):
         AT_THE_END.enter_context(private_place(place))
 
 
+def is_of_this_build(item):
+    return all(programs.build_option(mark.args[0]) == mark.kwargs.get("value", True)
+               for mark in item.iter_markers("needs"))
+
+
+def pytest_collection_modifyitems(config, items):
+    """There are no tests of what the build leaves out."""
+    others = [item for item in items if not is_of_this_build(item)]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
+
+
 def pytest_unconfigure(config):
     AT_THE_END.close()
 

@@ -44,7 +44,7 @@ def test_each_option_of_fsvcs_own_is_in_the_help_and_in_the_page(applet):
 
 def test_each_applet_for_people_has_a_page():
     applets = subprocess.run([FSVC, "--list"], check=True, capture_output=True, text=True).stdout.split()
-    assert set(applets) - set(APPLETS) == {"fusermount3", "fusermount"}  # not for people
+    assert set(applets) - set(APPLETS) == {"fusermount3"}  # not for people
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -249,6 +249,7 @@ def test_the_mount_table_records_nothing_that_the_caller_did_not_name(attempt, o
     begun.unmount()
 
 
+@pytest.mark.needs("mount_table")
 def test_the_mount_table_records_what_the_caller_named_and_the_service_asks_for(attempt):
     begun = attempt("-o", "_netdev,x-demo=1")
     assert begun.service.command(protocol.mtab("_netdev,x-evil")) == 0
@@ -426,6 +427,7 @@ def start_time(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
+@pytest.mark.needs("mount_table")
 def test_the_mount_table_knows_the_server_whoever_accepted_for_it(attempt):
     """As with a service manager: what listens and accepts is not what serves."""
     begun = attempt()
@@ -445,6 +447,7 @@ def test_without_an_entry_in_the_mount_table_there_is_no_server_in_it(attempt):
     begun.unmount()
 
 
+@pytest.mark.needs("mount_table")
 def test_the_mount_table_has_the_place_that_is_mounted_on_and_not_its_former_name(attempt, work, mountpoint):
     begun = attempt()
     begun.place = mountpoint.rename(work / "moved")

@@ -3,6 +3,8 @@
 
 import contextlib
 import ctypes
+import functools
+import json
 import os
 import pathlib
 import signal
@@ -23,6 +25,17 @@ AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-group
 PR_SET_CHILD_SUBREAPER, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 36, 22, 2
 PR_SET_NO_NEW_PRIVS = 38
 STATMOUNT, LISTMOUNT = 457, 458  # system calls of Linux 6.8
+
+
+@functools.cache
+def build_options():
+    """What meson was told, and what it could have been told."""
+    listed = subprocess.run(["/usr/bin/meson", "introspect", "--buildoptions", BUILD], check=True, stdout=subprocess.PIPE)
+    return {option["name"]: option for option in json.loads(listed.stdout)}
+
+
+def build_option(name):
+    return build_options()[name]["value"]
 
 
 def wait_for(condition, patience=10, what="it"):

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Machines whose root filesystem is a FUSE server's, contained, from an initramfs without a shell or a systemd.
+
+The initramfs holds the static executable, links to it, a FUSE server of Debian's, and an init that does what a few
+lines say. They mount the disk through the service, switch to it, run a program of its, and shut down in the order in
+which nothing is lost.
+"""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from kit import boots, kernels
+from kit.programs import REPOSITORY
+
+FIRST = """
+mount proc proc /proc
+mount sysfs sysfs /sys
+mount devtmpfs dev /dev
+mount tmpfs run /run mode=755
+{modules}
+start /bin/fsvc-listen --root-filesystem {listen}
+await /run/filesystems/{type}
+run /bin/mount.fuse3 /dev/vda /root -t {type} -o {options},suid,dev,allow_other,fsvc=require
+mount tmpfs initramfs /run/initramfs mode=755
+copy /init /run/initramfs/init
+copy /bin/fsvc /run/initramfs/bin/fsvc-umount
+copy /etc/boot.last /run/initramfs/etc/boot
+switch /root /sbin/init
+"""
+SECOND = """
+run /bin/cat /etc/message
+{work}
+end
+leave /run/initramfs /init
+"""
+LAST = """
+unmount /oldroot/dev /oldroot/proc /oldroot/sys /oldroot/run
+run /bin/fsvc-umount /oldroot
+drain
+say unmounted
+"""
+MESSAGE = "these are the words on the disk"
+
+
+@pytest.fixture(scope="session")
+def executable(tmp_path_factory):
+    """The static executable, linked with musl."""
+    build = tmp_path_factory.mktemp("boot") / "build"
+    options = ["-Dstatic=true", "-Dtests=false", "--strip", "--prefix=/usr"]
+    for command in ["meson", "setup", build, REPOSITORY, *options], ["meson", "compile", "-C", build, "fsvc"]:
+        done = subprocess.run(command, env=os.environ | {"CC": "musl-gcc"}, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert done.returncode == 0, done.stdout
+    subprocess.run(["strip", build / "fsvc"], check=True)
+    return build / "fsvc"
+
+
+@pytest.fixture(scope="session")
+def init(executable):
+    return boots.compiled_init(executable.parent, executable.parent / "kernel-headers")
+
+
+@pytest.fixture(params=kernels.RELEASES)
+def kernel(request):
+    try:
+        return kernels.fetch(request.param)
+    except kernels.NoMirror as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def initramfs(work, kernel, executable, init):
+    def initramfs(server, **words):
+        tree = boots.Tree(work / "initramfs")
+        tree.add(init, "/init")
+        tree.add(executable, "/bin/fsvc")
+        for applet in "fsvc-listen", "mount.fuse3":
+            tree.link(f"/bin/{applet}", "fsvc")
+        tree.add_program(server)
+        tree.directories("/root", "/tmp")
+        for module in kernel.modules:
+            tree.add(module, f"/modules/{module.name}")
+        modules = "\n".join(f"load /modules/{module.name}" for module in kernel.modules)
+        tree.write("/etc/boot", FIRST.format(modules=modules, **words))
+        tree.write("/etc/boot.last", LAST)
+        return tree.cpio(work / "initramfs.cpio")
+
+    return initramfs
+
+
+@pytest.fixture
+def root(work, init):
+    """The files of a small system."""
+    tree = boots.Tree(work / "root")
+    tree.add(init, "/sbin/init")
+    tree.add_program("/bin/cat")
+    tree.directories("/dev", "/proc", "/sys", "/run", "/var")
+    tree.write("/etc/message", f"{MESSAGE}\n")
+    return tree
+
+
+def test_from_a_squashfs_image_a_machine_boots_and_shuts_down(work, kernel, initramfs, root):
+    root.write("/etc/boot", SECOND.format(work=""))
+    image = work / "root.squashfs"
+    subprocess.run(["mksquashfs", root.root, image, "-quiet", "-no-progress", "-all-root"], check=True)
+    said, console = boots.boot(kernel, initramfs(shutil.which("squashfuse"), type="squashfs", options="ro",
+                                                 listen="--read-only squashfs -- squashfuse -f"), image)
+    assert said[-2:] == ["unmounted", "off"] and MESSAGE in console, console
+
+
+def test_a_machine_writes_to_an_ext4_image_which_is_clean_afterwards(work, kernel, initramfs, root):
+    root.write("/etc/boot", SECOND.format(work="write /var/written kept"))
+    image = work / "root.ext4"
+    subprocess.run(["mkfs.ext4", "-q", "-d", root.root, "-E", "root_owner=0:0", image, "64M"], check=True)
+    said, console = boots.boot(kernel, initramfs(shutil.which("fuse2fs"), type="ext4", options="rw",
+                                                 listen="ext4 -- fuse2fs -f"), image)
+    assert said[-2:] == ["unmounted", "off"] and MESSAGE in console, console
+    checked = subprocess.run(["e2fsck", "-f", "-n", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert checked.returncode == 0 and "clean" in subprocess.run(
+        ["dumpe2fs", "-h", image], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout, checked.stdout
+    kept = subprocess.run(["debugfs", "-R", "cat /var/written", image], stdout=subprocess.PIPE, text=True)
+    assert kept.stdout == "kept\n"
