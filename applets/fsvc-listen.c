@@ -40,6 +40,8 @@ static const char help[] =
 	"  --options=WORD           what stands before the server's options instead of -o; none: it "
 	"gets none\n"
 	"  --as-root                the server believes to be run by root, instead of who mounts\n"
+	"  --as-itself              the server knows that it is nobody, instead of believing to be who "
+	"mounts\n"
 	"  --package=NAME           the package that the server is in, for who has to install it\n"
 	"  --service                the server is a service by itself, such as one built on libfsvc\n"
 	"  --show=PATH              the server sees PATH too, read-only, beside /usr, /bin, /sbin, /lib "

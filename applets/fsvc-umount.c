@@ -55,7 +55,7 @@ enum {
 #define LONGEST_HOLDER 512
 
 struct call {
-	enum unmount_way way;
+	int ways;
 	long seconds;
 	bool quiet, by_umount; /* called as umount(8) does it */
 	const char **places;   /* NULL-terminated; in argv */
@@ -97,10 +97,10 @@ static int read_switches(struct call *call, const char *letters, const char *nex
 
 		switch (*letters) {
 		case 'l':
-			call->way = UNMOUNT_LAZY;
+			call->ways |= UNMOUNT_LAZY;
 			break;
 		case 'f':
-			call->way = UNMOUNT_FORCED;
+			call->ways |= UNMOUNT_FORCED;
 			break;
 		case 'q':
 			call->quiet = true;
@@ -195,7 +195,7 @@ static int wait_for_server(const struct call *call, const struct unmount *unmoun
 	int error;
 
 	if (seconds == FOREVER)
-		seconds = call->way == UNMOUNT_ORDERLY ? LONGEST_WAIT : 0;
+		seconds = call->ways == UNMOUNT_ORDERLY ? LONGEST_WAIT : 0;
 	if (seconds == 0)
 		return DONE;
 	do
@@ -220,7 +220,7 @@ static int unmount_one(const struct call *call, const char *place, struct unmoun
 	*unmount = UNMOUNT_NONE;
 	error = unmount_find(place, unmount);
 	if (error == 0)
-		error = unmount_do(unmount, call->way);
+		error = unmount_do(unmount, call->ways);
 	return error < 0 ? complain(call, place, unmount, error) : DONE;
 }
 

@@ -59,6 +59,11 @@ static const struct option long_options[] = {
 	{ "auto-unmount", no_argument, NULL, 'U' }, { 0 },
 };
 
+static void arguments_free(struct arguments *arguments)
+{
+	free(arguments->options);
+}
+
 static int take_option(struct arguments *arguments, int option)
 {
 	switch (option) {
@@ -184,11 +189,9 @@ static int unmount(const struct arguments *arguments)
 
 static int run(int argc, char **argv)
 {
-	struct arguments arguments = { 0 };
-	_cleanup_free_ char *options = NULL;
+	__attribute__((cleanup(arguments_free))) struct arguments arguments = { 0 };
 	int error = parse(argc, argv, &arguments);
 
-	options = arguments.options;
 	/* fsvc-open reads from here what the calls point to. main forbids that, for the sake of
 	 * applets that have something to hide: this one has given up all privileges. */
 	(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);

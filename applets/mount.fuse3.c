@@ -3,16 +3,19 @@
  * mount.fuse3: what mount(8) calls for FUSE. Mounts through a service where there is one, and else
  * starts the server as libfuse's program of this name does.
  */
+#include "account.h"
 #include "applet.h"
 #include "cleanup.h"
 #include "diag.h"
 #include "mounting.h"
 #include "namespace.h"
 #include "options.h"
+#include "privs.h"
 #include "startserver.h"
 #include "words.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,7 +32,8 @@ static const char help[] =
 	"  -o OPTIONS     mount options, separated by commas; among them\n"
 	"                 fsvc=require: a service or nothing; fsvc=never: no service;\n"
 	"                 fsvc.timeout=SECONDS, fsvc.file=PATH: see fuservicemount3 --help;\n"
-	"                 setuid=USER, drop_privileges: for a program that is started\n"
+	"                 setuid=USER: mount as this user; drop_privileges: for a program that is\n"
+	"                 started\n"
 	"  -f             pretend: mount nothing\n"
 	"  -n             keep no entry in user space's mount table\n"
 	"  -N NAMESPACE   mount in this mount namespace: a process id, or a file\n"
@@ -245,15 +249,34 @@ static enum mounting mount_by_service(const struct call *call)
 	return mounting_run(&line, call->wish != SERVICE_ONLY);
 }
 
+/* The user of setuid= is who mounts: theirs is the mount, and what they may not open is not opened.
+ */
+static int act_for_user(const char *name)
+{
+	const struct passwd *user = account_by_name(name);
+	int error = user ? privs_act_for(user->pw_name, user->pw_uid, user->pw_gid) : -ENOENT;
+
+	if (error < 0)
+		diag_error("setuid=%s: %s", name,
+			   user ? strerror(-error) : "there is no such user");
+	return error;
+}
+
+static bool may_use_service(const struct call *call, const char *subtype)
+{
+	return call->source && subtype && strcmp(subtype, call->type) == 0 &&
+	       (call->wish == SERVICE_ONLY || mounting_find_service(subtype) != 0);
+}
+
 /* A service, if it is to be one and is there. */
 static enum mounting try_service(const struct call *call)
 {
 	const char *subtype = mountline_subtype(call->type);
+	bool useful = call->wish != SERVICE_NEVER && may_use_service(call, subtype);
 
-	if (call->wish == SERVICE_NEVER)
-		return MOUNTING_NO_SERVICE;
-	if (call->source && subtype && strcmp(subtype, call->type) == 0 &&
-	    (call->wish == SERVICE_ONLY || mounting_find_service(subtype) != 0))
+	if (useful && call->user && act_for_user(call->user) < 0)
+		return MOUNTING_FAILED;
+	if (useful && (!call->user || may_use_service(call, subtype)))
 		return mount_by_service(call);
 	if (call->wish == SERVICE_ONLY)
 		diag_error("fsvc=require: %s%s",

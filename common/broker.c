@@ -186,63 +186,59 @@ static int behind(const struct broker *broker, const char *path)
 	return strcmp(path, FUSE_DEVICE) == 0 ? broker->fusedev : -1;
 }
 
-/* Some servers want their mountpoint to be their own: who they believe to be. */
+/* Some servers want their mountpoint to be their own. */
 static bool is_own(const struct broker *broker, int fd)
 {
 	return fd == broker->mountpoint_fd;
 }
 
-static uid_t believed_user(const struct broker *broker)
+/* It belongs to who they believe to be. */
+static void set_owner(const struct broker *broker, int fd, uid_t *user, gid_t *group)
 {
-	return broker->user < 0 ? geteuid() : (uid_t)broker->user;
+	if (!is_own(broker, fd))
+		return;
+	*user = broker->user < 0 ? geteuid() : (uid_t)broker->user;
+	*group = broker->user < 0 ? getegid() : (gid_t)broker->user;
 }
 
-static gid_t believed_group(const struct broker *broker)
+/* ERROR, or the SIZE bytes at STATUS. */
+static void answer_status(const struct notification *notification, int error, uint64_t address,
+			  const void *status, size_t size)
 {
-	return broker->user < 0 ? getegid() : (gid_t)broker->user;
+	if (error == 0)
+		error = notification_write(notification, address, status, size);
+	notification_answer(notification, error);
 }
 
 static void answer_stat(struct broker *broker, const struct notification *notification,
 			const char *path, uint64_t address)
 {
-	int fd = behind(broker, path), error = 0;
+	int fd = behind(broker, path), error;
 	struct stat status;
 
 	if (fd < 0) {
 		notification_continue(notification);
 		return;
 	}
-	if (fstat(fd, &status) < 0)
-		error = -errno;
-	if (is_own(broker, fd)) {
-		status.st_uid = believed_user(broker);
-		status.st_gid = believed_group(broker);
-	}
-	if (error == 0)
-		error = notification_write(notification, address, &status, sizeof(status));
-	notification_answer(notification, error);
+	error = fstat(fd, &status) < 0 ? -errno : 0;
+	set_owner(broker, fd, &status.st_uid, &status.st_gid);
+	answer_status(notification, error, address, &status, sizeof(status));
 }
 
 static void answer_statx(struct broker *broker, const struct notification *notification,
 			 const char *path, uint64_t address)
 {
 	unsigned int mask = (unsigned int)notification->arguments[3];
-	int fd = behind(broker, path), error = 0;
+	int fd = behind(broker, path), error;
 	struct statx status;
 
 	if (fd < 0) {
 		notification_continue(notification);
 		return;
 	}
-	if (statx(fd, "", AT_EMPTY_PATH, mask, &status) < 0)
-		error = -errno;
-	if (is_own(broker, fd)) {
-		status.stx_uid = believed_user(broker);
-		status.stx_gid = believed_group(broker);
-	}
-	if (error == 0)
-		error = notification_write(notification, address, &status, sizeof(status));
-	notification_answer(notification, error);
+	error = statx(fd, "", AT_EMPTY_PATH, mask, &status) < 0 ? -errno : 0;
+	set_owner(broker, fd, &status.stx_uid, &status.stx_gid);
+	answer_status(notification, error, address, &status, sizeof(status));
 }
 
 static void answer_access(struct broker *broker, const struct notification *notification,
@@ -252,9 +248,7 @@ static void answer_access(struct broker *broker, const struct notification *noti
 
 	if (fd < 0)
 		notification_continue(notification);
-	else if (is_own(broker, fd))
-		notification_answer(notification, 0);
-	else if (mode & X_OK)
+	else if (!is_own(broker, fd) && (mode & X_OK))
 		notification_answer(notification, -EACCES);
 	else if (sources_find(&broker->sources, path) && (mode & W_OK) && broker->read_only)
 		notification_answer(notification, -EROFS);

@@ -188,7 +188,7 @@ static void attach_descriptor(struct msghdr *message, union control *control, in
 static int make_room(struct channel *channel)
 {
 	if (!channel->room)
-		channel->room = malloc(2 * WIRE_PACKET_MAX);
+		channel->room = malloc((size_t)2 * WIRE_PACKET_MAX);
 	return channel->room ? 0 : -ENOMEM;
 }
 

@@ -38,7 +38,7 @@ static inline int take_fd(int *fdp)
 		taken_;                                                                            \
 	})
 
-static inline void cleanup_fd(int *fdp)
+static inline void cleanup_fd(const int *fdp)
 {
 	close_fd(*fdp);
 }

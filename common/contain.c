@@ -169,7 +169,7 @@ const struct contain_piece contain_pieces[] = {
 	{ "user",       "has a user of its own, and no group", "2.6.26", false, become_user },
 	{ "keyring",    "has none of its starter's keys", "2.6.10", false, leave_keyring },
 	{ "users",      "there is no other user, neither root", "3.8", true, enter_user_namespace },
-	{ "privileges", "has no capability, and cannot get any", "4.3", false, drop_privileges },
+	{ "privileges", "has no capability, and cannot get any", "3.5", false, drop_privileges },
 	{ "landlock",   "opens no file to write, by no name, and signals none but its own processes", "5.13", true, confine_by_landlock },
 	{ "calls",      "does no system call but those that a server needs; no memory is writable and executable", "3.17", false, filter_calls },
 };

@@ -30,8 +30,10 @@ static const char *const usual_paths[] = {
 	"/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime",
 };
 
-/* A mountpoint for fsvc-open's server, see broker.c, and one for containroot_mount_proc(). */
-static const char *const own_directories[] = { "dev", "etc", "fsvc", "fsvc/mountpoint", "proc" };
+/* A mountpoint for fsvc-open's server, see broker.c; one for containroot_mount_proc(); and one that
+ * programs expect, empty. */
+static const char *const own_directories[] = { "dev",  "etc", "fsvc", "fsvc/mountpoint",
+					       "proc", "run" };
 
 /* The major number of all is 1. */
 static const struct {

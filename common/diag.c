@@ -99,7 +99,8 @@ print_line(const char *kind, const char *format, va_list arguments)
 	/* Room for "..." and the newline is kept. */
 	size_t used = diag_printable(line, sizeof(line) - 4, text);
 
-	if (wanted < 0 || (size_t)(prefix + wanted) >= sizeof(text) || used + 8 >= sizeof(line)) {
+	if (wanted < 0 || (size_t)prefix + (size_t)wanted >= sizeof(text) ||
+	    used + 8 >= sizeof(line)) {
 		memcpy(line + used, "...", 3);
 		used += 3;
 	}

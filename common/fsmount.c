@@ -2,6 +2,7 @@
 #include "fsmount.h"
 
 #include "cleanup.h"
+#include "fdpath.h"
 #include "mountapi.h"
 #include "mountinfo.h"
 #include "options.h"
@@ -13,18 +14,8 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#define FD_PATH_SIZE (sizeof("/proc/self/fd/") + 10)
-
 /* Where the kernel lists each FUSE connection by its device number, see fuse(4). */
 #define CONNECTIONS "/sys/fs/fuse/connections"
-
-/* The kernel's SET_STRING takes 255 bytes, mount(2) a whole path. */
-#define LONGEST_VALUE 255
-
-static void fd_path(int fd, char path[FD_PATH_SIZE])
-{
-	snprintf(path, FD_PATH_SIZE, "/proc/self/fd/%d", fd);
-}
 
 /* What the helper itself says to the kernel, and no service. */
 static int add_private_options(const struct fsmount_request *request, char **list)
@@ -197,7 +188,7 @@ static int open_root(const char *place, uid_t user)
 static int create_attached(const struct fsmount_request *request, struct fsmount *mount)
 {
 	_cleanup_free_ char *type = NULL, *data = NULL, *place = NULL;
-	char path[FD_PATH_SIZE];
+	struct fd_path path = fd_path(request->mountpoint);
 	int error;
 
 	if (request->options && options_add_plain(&data, request->options) < 0)
@@ -205,12 +196,12 @@ static int create_attached(const struct fsmount_request *request, struct fsmount
 	if (add_private_options(request, &data) < 0 ||
 	    asprintf(&type, "%s.%s", request->fuseblk ? "fuseblk" : "fuse", request->subtype) < 0)
 		return -ENOMEM;
-	fd_path(request->mountpoint, path);
-	place = realpath(path, NULL);
+	place = realpath(path.text, NULL);
 	if (!place)
 		return -errno;
 	privs_raise();
-	error = mountapi_mount(request->source, path, type, request->flags, data) < 0 ? -errno : 0;
+	error = mountapi_mount(request->source, path.text, type, request->flags, data) < 0 ? -errno
+											   : 0;
 	privs_lower();
 	if (error < 0)
 		return error;
@@ -235,18 +226,15 @@ int fsmount_create(const struct fsmount_request *request, struct fsmount *mount,
 		   size_t size)
 {
 	struct fsmount_request shortened = *request;
-	char source[LONGEST_VALUE + 1];
+	char source[FSMOUNT_LONGEST_SOURCE + 1];
 
 	message[0] = '\0';
 	*mount = FSMOUNT_NONE;
-	if (!has_new_api())
-		return create_attached(request, mount);
-	/* The new API takes less of a name than mount(2). For all but fuseblk it is a name to show.
-	 */
 	snprintf(source, sizeof(source), "%s", request->source);
 	if (!request->fuseblk)
 		shortened.source = source;
-	return create_detached(&shortened, mount, message, size);
+	return has_new_api() ? create_detached(&shortened, mount, message, size)
+			     : create_attached(&shortened, mount);
 }
 
 int fsmount_attach(struct fsmount *mount, int mountpoint)
@@ -291,17 +279,14 @@ static void abort_connection(int fd)
 
 void fsmount_discard(struct fsmount *mount)
 {
-	char path[FD_PATH_SIZE];
-
 	if (mount->fd >= 0)
 		abort_connection(mount->fd);
 	mount->fd = close_fd(mount->fd);
 	if (mount->root < 0)
 		return;
 	abort_connection(mount->root);
-	fd_path(mount->root, path);
 	privs_raise();
-	mountapi_umount(path);
+	mountapi_umount(fd_path(mount->root).text);
 	privs_lower();
 	mount->root = close_fd(mount->root);
 }

@@ -12,6 +12,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/*
+ * A source is a name to show, for all but fuseblk, and the kernel shows no more of it: fsconfig(2)
+ * takes these many bytes, and what mount(2) is given is cut alike.
+ */
+#define FSMOUNT_LONGEST_SOURCE 255
+
 struct fsmount_request {
 	const char *subtype;
 	bool fuseblk;

@@ -145,6 +145,10 @@ int fuse_service_parse_cmdline_sized(struct fuse_args *args, struct fuse_cmdline
 	struct fuse_cmdline_opts parsed;
 	struct fuse_args copy = FUSE_ARGS_INIT(0, NULL);
 
+	if (args->argc < 1) {
+		fuse_log(FUSE_LOG_ERR, "fuse service: the command line lacks the program's name\n");
+		return -1;
+	}
 	/* libfuse looks at the mountpoint, which is not there; the rest is its business. */
 	if (add_args(&copy, args->argc, args->argv) < 0 ||
 	    take_mountpoint(&copy, &mountpoint) < 0 || fuse_parse_cmdline(&copy, &parsed) != 0) {

@@ -31,7 +31,8 @@ static int make_command(const struct offer *offer, const struct caller *caller,
 	words_add(command, offer->root_filesystem ? SPARED "/fsvc-open" : "fsvc-open");
 	if (offer->opener.argv)
 		words_add_all(command, (const char *const *)offer->opener.argv);
-	words_add(command, instance);
+	if (!offer->as_itself)
+		words_add(command, instance);
 	words_add(command, "--");
 	words_add_all(command, (const char *const *)offer->server.argv);
 	return command->failed ? -ENOMEM : 0;
@@ -70,18 +71,32 @@ static int execute(const struct instance_maker *maker, const struct offer *offer
 	return -errno;
 }
 
-/* Its standard descriptors, and the connection; all others are closed by the exec. */
+/* What it speaks by, and the connection; all other descriptors are closed by the exec. */
 static int arrange_descriptors(int connection, int output)
 {
-	/* The connection may be the last of these numbers already. */
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	/* The connection may have one of these numbers already. */
 	int here = fcntl(connection, F_DUPFD_CLOEXEC, CONNECTION + 1);
 
-	if (null < 0 || here < 0 || dup2(null, STDIN_FILENO) < 0 ||
-	    dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
-	    dup2(here, CONNECTION) < 0)
-		return -errno;
-	return 0;
+	return here < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
+			       dup2(here, CONNECTION) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* Its own, so that nothing of the machine's is kept open. */
+static int read_nothing(void)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	return null < 0 || dup2(null, STDIN_FILENO) < 0 ? -errno : 0;
+}
+
+/* As systemd has it: whoever reads the log may be gone before this service. */
+static void reset_signals(const sigset_t *mask)
+{
+	for (int number = 1; number < NSIG; number++)
+		signal(number, number == SIGPIPE ? SIG_IGN : SIG_DFL);
+	sigprocmask(SIG_SETMASK, mask, NULL);
 }
 
 static void __attribute__((noreturn))
@@ -92,15 +107,15 @@ become(struct instance_maker *maker, const struct offer *offer, const struct cal
 	struct words command = { 0 };
 	int error;
 
-	/* As systemd has it: whoever reads the log may be gone before this service. */
-	signal(SIGPIPE, SIG_IGN);
-	sigprocmask(SIG_SETMASK, mask, NULL);
+	reset_signals(mask);
 	setsid();
 	error = make_command(offer, caller, &command);
 	if (error == 0)
 		error = arrange_descriptors(connection, output);
 	if (error == 0)
 		error = contain_apply(&maker->contain, maker->missing, &piece);
+	if (error == 0)
+		error = read_nothing();
 	if (error == 0)
 		error = execute(maker, offer, &command);
 	if (piece)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "listener.h"
 
+#include "channel.h"
 #include "cleanup.h"
 #include "diag.h"
 #include "socketdir.h"
@@ -17,6 +18,9 @@
 /* How long to do nothing where the machine has no descriptor or process left, in nanoseconds. */
 #define PAUSE 100000000
 
+/* How often at most to say that a limit is reached. */
+#define QUIET_SECONDS 5
+
 struct listener;
 
 /* What is waited for: who embeds it is told. */
@@ -31,6 +35,7 @@ struct door {
 	int fd;
 	char *path;
 	struct stat status; /* of the path, to take away no other */
+	int64_t quiet;      /* until then nobody is told that it is full */
 };
 
 /* One that runs. */
@@ -74,24 +79,29 @@ static int read_log(struct listener *listener, struct watch *watch)
 	return 0;
 }
 
-/* Whether one more service would be too many, and for whom. */
-static bool is_full(const struct listener *listener, const struct offer *offer, uid_t user)
+/* Whether one more service would be too many. Who asks again and again fills no log. */
+static bool is_full(const struct listener *listener, struct door *door, uid_t user)
 {
+	const struct offer *offer = door->offer;
 	unsigned int all = 0, users = 0;
+	bool full;
 
 	for (const struct running *each = listener->running; each; each = each->next) {
 		all += each->instance.offer == offer;
 		users += each->instance.offer == offer && each->instance.user == user;
 	}
-	if (all >= offer->most)
-		diag_warning("%s: refused one more than %u mounts", offer->type, offer->most);
-	else if (users >= offer->most_of_user)
-		diag_warning("%s: refused one more than %u mounts to user %u", offer->type,
-			     offer->most_of_user, user);
-	return all >= offer->most || users >= offer->most_of_user;
+	full = all >= offer->most || users >= offer->most_of_user;
+	if (full && deadline_left(door->quiet) == 0) {
+		diag_warning(
+			"%s: refused user %u one more mount: there are %u of %u, and %u of %u for "
+			"that user",
+			offer->type, user, all, offer->most, users, offer->most_of_user);
+		door->quiet = deadline_in(QUIET_SECONDS);
+	}
+	return full;
 }
 
-static int start(struct listener *listener, const struct offer *offer, int connection)
+static int start(struct listener *listener, struct door *door, int connection)
 {
 	struct ucred peer = { .uid = (uid_t)-1 };
 	socklen_t size = sizeof(peer);
@@ -101,14 +111,14 @@ static int start(struct listener *listener, const struct offer *offer, int conne
 
 	if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
 		return -errno;
-	if (is_full(listener, offer, peer.uid))
+	if (is_full(listener, door, peer.uid))
 		return 0;
 	caller = (struct caller){ peer.pid, peer.uid };
 	running = calloc(1, sizeof(*running));
 	if (!running)
 		return -ENOMEM;
 	running->watch.ready = read_log;
-	error = instance_start(listener->maker, offer, &caller, connection, &listener->mask,
+	error = instance_start(listener->maker, door->offer, &caller, connection, &listener->mask,
 			       &running->instance);
 	if (error < 0) {
 		free(running);
@@ -123,13 +133,13 @@ static int start(struct listener *listener, const struct offer *offer, int conne
 
 static int open_door(struct listener *listener, struct watch *watch)
 {
-	const struct door *door = (const struct door *)watch;
+	struct door *door = (struct door *)watch;
 	_cleanup_close_ int connection = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC);
 	int error = 0;
 
 	if (connection < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
 		return 0;
-	error = connection < 0 ? -errno : start(listener, door->offer, connection);
+	error = connection < 0 ? -errno : start(listener, door, connection);
 	if (error < 0) {
 		/* No reason to end: others may give back what is lacking. */
 		diag_warning("%s: cannot start a service: %s", door->offer->type, strerror(-error));

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* For the texts of one mount: paths and the superblock's options, a page each. */
-#define LONGEST_TEXTS (4 * 4096)
+#define LONGEST_TEXTS ((size_t)4 * 4096)
 
 /* More mounts than these are counted one by one. */
 #define MOST_COUNTED 100000

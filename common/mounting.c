@@ -19,6 +19,11 @@
 #define MOUNT_SECONDS   90
 #define LONGEST_SECONDS 86400
 
+/* What interrupt.h handles in a way of its own: a caller may have had them ignored. */
+static const int handled[] = { SIGPIPE, SIGXFSZ, SIGALRM };
+
+#define HANDLED_COUNT (sizeof(handled) / sizeof(handled[0]))
+
 /* The time for the whole mount; 0 where the command line gives none that makes sense. */
 static unsigned int mount_seconds(const struct mountline *line)
 {
@@ -160,6 +165,7 @@ enum mounting mounting_run(const struct mountline *line, bool optional)
 {
 	__attribute__((cleanup(policy_free))) struct policy policy = { 0 };
 	enum mounting result;
+	struct sigaction actions[HANDLED_COUNT];
 	sigset_t mask;
 
 	if (policy_load(&policy, line) < 0) {
@@ -168,8 +174,13 @@ enum mounting mounting_run(const struct mountline *line, bool optional)
 	}
 	/* What the caller executes instead must not inherit the signals that are held back here. */
 	sigprocmask(SIG_SETMASK, NULL, &mask);
+	for (size_t i = 0; i < HANDLED_COUNT; i++)
+		sigaction(handled[i], NULL, &actions[i]);
 	result = mount_line(line, &policy, optional);
-	if (result == MOUNTING_NO_SERVICE)
-		sigprocmask(SIG_SETMASK, &mask, NULL);
+	if (result != MOUNTING_NO_SERVICE)
+		return result;
+	for (size_t i = 0; i < HANDLED_COUNT; i++)
+		sigaction(handled[i], &actions[i], NULL);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	return result;
 }

@@ -4,7 +4,9 @@
 #include "channel.h"
 #include "cleanup.h"
 #include "mountinfo.h"
+#include "options.h"
 #include "privs.h"
+#include "words.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,14 +24,21 @@
 #define EVENT     DIRECTORY "/utab.event"
 
 /* What belongs to nobody but us in an entry: its ATTRS, which libmount keeps and does not read. */
-#define SERVER_ATTRIBUTE "fsvc.server=%d:%" PRIu64
-#define SERVER_PATTERN   "fsvc.server=%d:%" SCNu64
+#define OUR_ATTRIBUTE    "fsvc.server="
+#define SERVER_ATTRIBUTE OUR_ATTRIBUTE "%d:%" PRIu64
+#define SERVER_PATTERN   OUR_ATTRIBUTE "%d:%" SCNu64
+
+/*
+ * A table of this size is looked through for what helpers have left that were killed between entry
+ * and mount: who kills his own again and again is not to fill it. Mounts alone are seldom so many.
+ */
+#define LARGE_TABLE (1 << 20)
 
 /* Seconds for the lock, which anybody may take who can read its file, and looks each (in ns). */
 #define PATIENCE 5
 #define PERIOD   2000000
 
-/* One change: an entry to add, or, with the target alone, one to take away. */
+/* One change: an entry to add, or the target of one to take away and an option that it has. */
 struct change {
 	const struct mtab_entry *entry;
 	bool remove;
@@ -71,24 +80,29 @@ static char *value_of(const char *line, const char *name)
 	return mountinfo_unescape(value);
 }
 
-static bool is_of(const char *line, const char *target)
+/* Whether LINE is the entry of TARGET, with OPTION, or NULL, among its options. */
+static bool is_of(const char *line, const char *target, const char *option)
 {
-	_cleanup_free_ char *value = value_of(line, " TARGET=");
+	_cleanup_free_ char *value = value_of(line, " TARGET="), *options = NULL;
 
-	return value && strcmp(value, target) == 0;
+	if (!value || strcmp(value, target) != 0)
+		return false;
+	if (option)
+		options = value_of(line, " OPTS=");
+	return !option || options_have(options, option);
 }
 
 /*
- * The number, from 1, of the last line of TARGET: what is on top of others is mounted last. *LINEP
- * gets the line. 0 where there is none.
+ * The number, from 1, of the last line of TARGET and OPTION, see is_of(): what is on top of others
+ * is mounted last. *LINEP gets the line. 0 where there is none.
  */
-static size_t find_last(FILE *table, const char *target, char **linep)
+static size_t find_last(FILE *table, const char *target, const char *option, char **linep)
 {
 	_cleanup_free_ char *line = NULL;
 	size_t room = 0, found = 0;
 
 	for (size_t number = 1; getline(&line, &room, table) >= 0; number++) {
-		if (!is_of(line, target))
+		if (!is_of(line, target, option))
 			continue;
 		found = number;
 		free(*linep);
@@ -99,32 +113,78 @@ static size_t find_last(FILE *table, const char *target, char **linep)
 	return found;
 }
 
-/* All lines of OLD but the one with number WITHOUT, if any. */
-static void copy(FILE *old, FILE *table, size_t without)
+static int compare(const void *one, const void *other)
+{
+	return strcmp(*(char *const *)one, *(char *const *)other);
+}
+
+/* Where anything is mounted, in order. Returns 0 or a negative errno. */
+static int list_targets(struct words *targets)
+{
+	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
+	_cleanup_file_ FILE *kernels = mountinfo_open();
+	int more = kernels ? 0 : -errno;
+
+	while (kernels && (more = mountinfo_next(kernels, &mount)) > 0)
+		words_add(targets, mount.target);
+	if (more < 0 || targets->failed)
+		return more < 0 ? more : -ENOMEM;
+	if (targets->count > 0)
+		qsort(targets->argv, targets->count, sizeof(char *), compare);
+	return 0;
+}
+
+/* Whether LINE is an entry of ours for a place where nothing is mounted. */
+static bool is_left_behind(const char *line, const struct words *targets)
+{
+	_cleanup_free_ char *target = value_of(line, " TARGET=");
+
+	return target && strstr(line, " ATTRS=" OUR_ATTRIBUTE) &&
+	       !bsearch(&target, targets->argv, targets->count, sizeof(char *), compare);
+}
+
+/*
+ * All lines of OLD but the one with number WITHOUT, if any, and those left behind, if TARGETS are
+ * known. Returns 0 or a negative errno: a line for which a limit of the caller's leaves no memory
+ * looks like the end, and is not.
+ */
+static int copy(FILE *old, FILE *table, size_t without, const struct words *targets)
 {
 	_cleanup_free_ char *line = NULL;
 	size_t room = 0;
 
 	for (size_t number = 1; getline(&line, &room, old) >= 0; number++)
-		if (number != without)
+		if (number != without && (targets->count == 0 || !is_left_behind(line, targets)))
 			fputs(line, table);
+	return feof(old) ? 0 : -EIO;
 }
 
 /* Fills the new table, which takes the place of the old one by rename(2). */
 static int fill(FILE *table, const struct change *change)
 {
+	__attribute__((cleanup(words_free))) struct words targets = { 0 };
 	_cleanup_file_ FILE *old = fopen(TABLE, "re");
 	_cleanup_free_ char *line = NULL;
+	struct stat status;
+	size_t without = 0;
+	int error = 0;
 
 	if (!old && errno != ENOENT)
 		return -errno;
-	if (old)
-		copy(old, table, change->remove ? find_last(old, change->entry->target, &line) : 0);
+	if (old && fstat(fileno(old), &status) == 0 && status.st_size > LARGE_TABLE)
+		error = list_targets(&targets);
+	if (old && change->remove)
+		without = find_last(old, change->entry->target, change->entry->options, &line);
+	if (old && error == 0)
+		error = copy(old, table, without, &targets);
+	if (error < 0)
+		return error;
 	if (!change->remove)
 		write_entry(table, change->entry);
-	if (old && ferror(old))
-		return -EIO;
-	return fflush(table) == EOF || fchmod(fileno(table), 0644) < 0 ? -errno : 0;
+	if (fflush(table) == EOF || fchmod(fileno(table), 0644) < 0)
+		return -errno;
+	/* What could not be written before is lost, and not written by the last flush. */
+	return ferror(table) ? -EIO : 0;
 }
 
 /* The lock is held: what is there under the new table's name was left behind. */
@@ -187,9 +247,9 @@ int mtab_add(const struct mtab_entry *entry)
 	return privs_as_root(apply, &(struct change){ .entry = entry });
 }
 
-void mtab_remove(const char *target)
+void mtab_remove(const char *target, const char *option)
 {
-	struct mtab_entry entry = { .target = target };
+	struct mtab_entry entry = { .target = target, .options = option };
 
 	privs_as_root(apply, &(struct change){ .entry = &entry, .remove = true });
 }
@@ -200,7 +260,7 @@ int mtab_find_server(const char *target, struct process *server)
 	_cleanup_free_ char *line = NULL, *value = NULL;
 
 	*server = (struct process){ 0 };
-	if (table && find_last(table, target, &line) > 0)
+	if (table && find_last(table, target, NULL, &line) > 0)
 		value = value_of(line, " ATTRS=");
 	if (value && sscanf(value, SERVER_PATTERN, &server->pid, &server->start) == 2)
 		return 0;

@@ -30,8 +30,11 @@ struct mtab_entry {
  */
 int mtab_add(const struct mtab_entry *entry);
 
-/* Takes the entry of TARGET away. What was not recorded is not missed. */
-void mtab_remove(const char *target);
+/*
+ * Takes the entry of TARGET away, the last one that has OPTION, or, where that is NULL, of all.
+ * What was not recorded is not missed.
+ */
+void mtab_remove(const char *target, const char *option);
 
 /*
  * The server recorded for the mount on TARGET, which may be one of the past.

@@ -27,6 +27,7 @@ static const struct option {
 	size_t place;
 } options[] = {
 	{ "--service", SWITCH, offsetof(struct offer, service) },
+	{ "--as-itself", SWITCH, offsetof(struct offer, as_itself) },
 	{ "--root-filesystem", SWITCH, offsetof(struct offer, root_filesystem) },
 	{ "--mounts=", NUMBER, offsetof(struct offer, most) },
 	{ "--mounts-of-user=", NUMBER, offsetof(struct offer, most_of_user) },
@@ -58,7 +59,11 @@ static int take_number(const char *value, unsigned int *number)
 {
 	char rest;
 
-	return sscanf(value, "%9u%c", number, &rest) == 1 && *number > 0 ? 0 : -EINVAL;
+	/* scanf(3) takes a sign as well. */
+	return *value >= '0' && *value <= '9' && sscanf(value, "%9u%c", number, &rest) == 1 &&
+			       *number > 0
+		       ? 0
+		       : -EINVAL;
 }
 
 static int take_size(const char *value, uint64_t *size)
@@ -80,8 +85,11 @@ static int take_size(const char *value, uint64_t *size)
 
 static int take_path(const char *value, struct words *paths)
 {
-	if (value[0] != '/' || value[1] == '\0' || strlen(value) >= PATH_MAX ||
-	    strstr(value, "/../") || strstr(value, "//"))
+	size_t length = strlen(value);
+
+	if (value[0] != '/' || value[length - 1] == '/' || length >= PATH_MAX ||
+	    strstr(value, "/../") || strstr(value, "//") ||
+	    (length >= 3 && strcmp(value + length - 3, "/..") == 0))
 		return -EINVAL;
 	words_add(paths, value);
 	return 0;
@@ -130,6 +138,23 @@ static int take(struct offer *offer, const char *word)
 	return -EINVAL;
 }
 
+static void complain(const char *word, const char *where)
+{
+	const char *value;
+	const struct option *option = find(word, &value);
+	char names[512] = "";
+	size_t used = 0;
+
+	if (!option || option->kind != PIECES) {
+		diag_error("%swhat is '%s'? See --help", where, word);
+		return;
+	}
+	for (size_t i = 0; i < contain_count && used < sizeof(names); i++)
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "",
+					 contain_pieces[i].name);
+	diag_error("%swhat is '%s'? The pieces are: %s", where, word, names);
+}
+
 /* A name in the directory of sockets, where what begins with a dot is something else. */
 static bool is_type(const char *word)
 {
@@ -144,7 +169,7 @@ static int parse(struct offer *offer, char *const *words, size_t count, const ch
 		if (is_type(words[i]) && !offer->type) {
 			offer->type = strdup(words[i]);
 		} else if (take(offer, words[i]) < 0) {
-			diag_error("%swhat is '%s'? See --help", where, words[i]);
+			complain(words[i], where);
 			return -EINVAL;
 		}
 	}

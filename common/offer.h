@@ -18,6 +18,7 @@ struct offer {
 	struct words opener; /* options for fsvc-open */
 	struct words paths;  /* more of the disk that the server sees */
 	bool service;        /* the server is one by itself, and needs no fsvc-open */
+	bool as_itself;      /* the server knows who it is, and not who mounts */
 	bool root_filesystem;
 	unsigned int most, most_of_user; /* mounts at a time */
 	struct limits limits;

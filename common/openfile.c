@@ -2,6 +2,7 @@
 #include "openfile.h"
 
 #include "cleanup.h"
+#include "fdpath.h"
 #include "mountapi.h"
 #include "openmode.h"
 #include "privs.h"
@@ -34,11 +35,8 @@ static int check_kind(const struct openfile_request *request, const struct stat 
  */
 static int reopen(int found, uint32_t flags)
 {
-	char path[sizeof("/proc/self/fd/") + 10];
-	int fd;
+	int fd = open(fd_path(found).text, (int)flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", found);
-	fd = open(path, (int)flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 

@@ -144,9 +144,10 @@ int options_next(const char **cursor, char **optionp)
 		(*cursor)++;
 	if (**cursor == '\0')
 		return 0;
-	option = out = malloc(strlen(*cursor) + 1);
+	option = malloc(strlen(*cursor) + 1);
 	if (!option)
 		return -ENOMEM;
+	out = option;
 	while (**cursor != '\0' && **cursor != ',')
 		*out++ = next_character(cursor);
 	*out = '\0';

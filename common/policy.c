@@ -4,6 +4,7 @@
 #include "cleanup.h"
 #include "config.h"
 #include "diag.h"
+#include "fdpath.h"
 #include "mountapi.h"
 #include "mountinfo.h"
 #include "openmode.h"
@@ -45,6 +46,11 @@ void policy_free(struct policy *policy)
 	policy->grant_count = 0;
 }
 
+/* What is stored at an index that gcc's analyzer does not know, it takes for lost. */
+#ifndef __clang__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
 static int add_grant(struct policy *policy, const char *path, bool write)
 {
 	struct policy_grant *grants =
@@ -56,6 +62,9 @@ static int add_grant(struct policy *policy, const char *path, bool write)
 	grants[policy->grant_count] = (struct policy_grant){ strdup(path), write };
 	return grants[policy->grant_count++].path ? 0 : -ENOMEM;
 }
+#ifndef __clang__
+#pragma GCC diagnostic pop
+#endif
 
 int policy_read_grants(struct policy *policy, FILE *file, const char *name)
 {
@@ -270,6 +279,21 @@ static bool has_control_character(const char *text)
 	return false;
 }
 
+/*
+ * Whether it belongs into the table and the caller may say it. Which program umount(8) runs, it
+ * runs for root as well: what users need there, the helper adds.
+ */
+static bool is_table_option(const struct policy *policy, const char *option)
+{
+	static const char *const names[] = { "user=", "uhelper=", "helper=" };
+
+	for (size_t i = 0; !policy->root && i < sizeof(names) / sizeof(names[0]); i++)
+		if (strncmp(option, names[i], strlen(names[i])) == 0)
+			return false;
+	return option_find(option)->class == OPTION_TABLE &&
+	       options_have(policy->line->list, option);
+}
+
 int policy_table_options(const struct policy *policy, const char *options, char **keptp,
 			 const char **why)
 {
@@ -287,8 +311,7 @@ int policy_table_options(const struct policy *policy, const char *options, char 
 			break;
 		/* The table is for all to read: what else belongs to an image is nobody's business.
 		 */
-		if (option_find(option)->class == OPTION_TABLE &&
-		    options_have(policy->line->list, option) && options_add(&kept, option) < 0)
+		if (is_table_option(policy, option) && options_add(&kept, option) < 0)
 			return refuse(why, "for which there is no memory", -ENOMEM);
 	}
 	*keptp = take_pointer(kept);
@@ -347,15 +370,13 @@ static bool holds_files(int fd)
 static int check_users_mountpoint(const struct policy *policy, int fd, const struct stat *status,
 				  const char **why)
 {
-	char path[sizeof("/proc/self/fd/") + 10];
 	int many;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if ((status->st_mode & S_ISVTX) && status->st_uid != getuid())
 		return refuse(why, "which is another user's sticky directory", -EPERM);
 	/* The name leads to the descriptor's file whatever has become of the mountpoint's own name.
 	 */
-	if (access(path, W_OK) < 0)
+	if (access(fd_path(fd).text, W_OK) < 0)
 		return refuse(why, "which the caller may not write", -errno);
 	if (!holds_files(fd))
 		return refuse(why, "which is on a filesystem that users may not mount on", -EPERM);

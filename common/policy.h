@@ -66,7 +66,8 @@ int policy_kernel_options(const struct policy *policy, const char *options, bool
 
 /*
  * Which of OPTIONS, a list as the service sent it, go into the mount table: those for user space
- * that the command line names too. *KEPTP: that list, which the caller frees; NULL where it is
+ * that the command line names too; of a user's also none that says which program umount(8) runs,
+ * and for whom. *KEPTP: that list, which the caller frees; NULL where it is
  * empty.
  */
 int policy_table_options(const struct policy *policy, const char *options, char **keptp,

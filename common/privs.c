@@ -55,22 +55,16 @@ bool privs_caller_is_root(void)
 	return getuid() == 0;
 }
 
-int privs_become_caller(bool mounts)
+/* Becomes UID and GID in every id. Of the capabilities, those of KEEP stay permitted. */
+static int become(uid_t uid, gid_t gid, unsigned int keep)
 {
-	uid_t uid = getuid();
-	gid_t gid = getgid();
 	struct capabilities kept = { 0 };
 	bool keeps;
-	int error;
+	int error = get_capabilities(&kept);
 
-	/* Root is the caller already; anybody else may have got privileges by ids or by file. */
-	if (uid == 0 && geteuid() == 0 && gid == getegid())
-		return 0;
-	error = get_capabilities(&kept);
 	if (error < 0)
 		return error;
-	kept.words[0].permitted &=
-		USER_MOUNTS && mounts && !privs_caller_is_root() ? TO_MOUNT | TO_BE_ROOT : 0;
+	kept.words[0].permitted &= keep;
 	kept.words[1].permitted = 0;
 	for (int i = 0; i < 2; i++)
 		kept.words[i].effective = kept.words[i].inheritable = 0;
@@ -89,6 +83,34 @@ int privs_become_caller(bool mounts)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return -errno;
 	return 0;
+}
+
+int privs_become_caller(bool mounts)
+{
+	/* Root is the caller already; anybody else may have got privileges by ids or by file. */
+	if (getuid() == 0 && geteuid() == 0 && getgid() == getegid())
+		return 0;
+	return become(getuid(), getgid(),
+		      USER_MOUNTS && mounts && !privs_caller_is_root() ? TO_MOUNT | TO_BE_ROOT : 0);
+}
+
+/* A static executable cannot ask who else is in a group, see account.h: there it is the primary one
+ * alone. */
+static int join_groups(const char *name, gid_t gid)
+{
+	return (STATIC ? setgroups(1, &gid) : initgroups(name, gid)) < 0 ? -errno : 0;
+}
+
+int privs_act_for(const char *name, uid_t uid, gid_t gid)
+{
+	int error;
+
+	if (uid == getuid())
+		return 0;
+	if (!privs_caller_is_root())
+		return -EPERM;
+	error = join_groups(name, gid);
+	return error < 0 ? error : become(uid, gid, TO_MOUNT | TO_BE_ROOT);
 }
 
 /* Makes those of WANTED effective that are permitted, and no others. */

@@ -28,6 +28,14 @@ int privs_guard_standard_descriptors(void);
  */
 int privs_become_caller(bool mounts);
 
+/*
+ * For root, who mounts for somebody else: from here on the user NAME, with UID and GID, is the
+ * caller, for good, as if they had called a set-user-ID program that mounts.
+ * Returns 0; -EPERM where the caller is neither root nor that user; or another negative errno, and
+ * then the process must end.
+ */
+int privs_act_for(const char *name, uid_t uid, gid_t gid);
+
 /* Makes CAP_SYS_ADMIN effective, where it is permitted. errno is kept. */
 void privs_raise(void);
 

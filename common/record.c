@@ -3,8 +3,12 @@
 
 #include "account.h"
 #include "cleanup.h"
+#include "fdpath.h"
+#include "fsmount.h"
+#include "mountinfo.h"
 #include "mtab.h"
 #include "options.h"
+#include "privs.h"
 
 #include <limits.h>
 #include <string.h>
@@ -19,6 +23,9 @@
 
 /* umount(8) leaves it to umount.fuse whether a user may unmount, see mount(8). */
 #define USERS_HELPER "uhelper=fuse"
+
+/* A user's part of a table that is in memory, and that everybody reads. */
+#define LONGEST_OPTIONS 4096
 
 static int add_user(char **list)
 {
@@ -38,6 +45,8 @@ static int collect_options(const struct record *record, char **list)
 {
 	int error = 0;
 
+	if (record->by_user && record->options && strlen(record->options) > LONGEST_OPTIONS)
+		return -E2BIG;
 	if (record->options)
 		error = options_add_plain(list, record->options);
 	if (error == 0 && record->by_user)
@@ -49,17 +58,21 @@ static int collect_options(const struct record *record, char **list)
 	return error;
 }
 
-/* The server of a mount that is in place decides how long a look at it takes: this is none. */
+/*
+ * In another namespace, or on a mount that was taken away, a name is not one of ours, but may well
+ * be spelled like one.
+ */
 static int find_target(int mountpoint, char **targetp)
 {
-	char path[32], target[PATH_MAX];
-	ssize_t length;
+	_cleanup_mountinfo_ struct mountinfo around = { 0 };
+	char target[PATH_MAX];
+	int error = fd_place(mountpoint, target);
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", mountpoint);
-	length = readlink(path, target, sizeof(target) - 1);
-	if (length < 0)
-		return -errno;
-	target[length] = '\0';
+	/* In this order: what is there afterwards was there before. */
+	if (error == 0)
+		error = mountinfo_of(mountpoint, &around);
+	if (error < 0)
+		return error;
 	*targetp = strdup(target);
 	return *targetp ? 0 : -ENOMEM;
 }
@@ -67,9 +80,12 @@ static int find_target(int mountpoint, char **targetp)
 int record_mount(const struct record *record, char **targetp)
 {
 	_cleanup_free_ char *options = NULL;
-	struct mtab_entry entry = { .source = record->source, .type = record->type };
+	/* As the kernel shows it: libmount takes an entry for a mount's only where both agree. */
+	char source[FSMOUNT_LONGEST_SOURCE + 1];
+	struct mtab_entry entry = { .source = source, .type = record->type };
 	int error;
 
+	snprintf(source, sizeof(source), "%s", record->source);
 	*targetp = NULL;
 	error = find_target(record->mountpoint, targetp);
 	if (error == 0)
@@ -81,4 +97,13 @@ int record_mount(const struct record *record, char **targetp)
 	if (record->server > 0)
 		process_identify(record->server, &entry.server);
 	return mtab_add(&entry);
+}
+
+void record_forget(const char *target)
+{
+	_cleanup_free_ char *user = NULL;
+
+	if (!privs_caller_is_root() && (add_user(&user) < 0 || !user))
+		return;
+	mtab_remove(target, user);
 }

@@ -23,3 +23,6 @@ struct record {
  * Returns 0 or a negative errno, see mtab_add().
  */
 int record_mount(const struct record *record, char **targetp);
+
+/* Takes the record of a mount on TARGET away: of a user only the user's own. */
+void record_forget(const char *target);

@@ -5,7 +5,6 @@
 #include "cleanup.h"
 #include "interrupt.h"
 #include "mountapi.h"
-#include "mtab.h"
 #include "openfile.h"
 #include "record.h"
 #include "wire.h"
@@ -138,7 +137,10 @@ static int do_name(struct session *session, const struct wire_packet *packet)
 		      why);
 		return error;
 	}
-	return keep(&session->source, packet->text);
+	/* A relative path names another file to whoever reads the mount table elsewhere. */
+	if (packet->text[0] != '/' && strcmp(packet->text, session->line->source) == 0)
+		session->source = realpath(packet->text, NULL);
+	return session->source ? 0 : keep(&session->source, packet->text);
 }
 
 static int do_mountpoint(struct session *session, const struct wire_packet *packet)
@@ -310,8 +312,9 @@ static int serve_command(struct session *session)
 	const struct command *command;
 	int error = channel_check(&session->channel);
 
-	if (error >= 0)
-		error = channel_receive(&session->channel, &packet, NULL);
+	if (error < 0)
+		return lost(session, error);
+	error = channel_receive(&session->channel, &packet, NULL);
 	if (error < 0 && error != -EPROTO && error != -EINVAL)
 		return lost(session, error);
 	if (error == 0 && packet.kind == WIRE_GOODBYE) {
@@ -402,7 +405,7 @@ static int shake_hands(struct session *session)
 
 /*
  * Tells the mount table of what is about to be in place. That it could not be is worth a word where
- * the caller's own options are lost by it.
+ * the caller's own options are lost by it, and where it is somebody else's doing.
  */
 static void record(struct session *session, char **targetp)
 {
@@ -418,9 +421,12 @@ static void record(struct session *session, char **targetp)
 		targetp);
 
 	if (error < 0 && session->table_options)
-		blame(session, "the options %s are not recorded in the mount table: %s",
+		blame(session, "the options %.200s are not recorded in the mount table: %s",
 		      session->table_options,
 		      error == -ETIMEDOUT ? "somebody keeps it locked" : strerror(-error));
+	else if (error == -ETIMEDOUT)
+		blame(session, "umount will not wait for the server, since somebody keeps the "
+			       "mount table locked");
 }
 
 /* The service has said that it serves: shows the mount. */
@@ -447,7 +453,8 @@ static int finish(struct session *session)
 		error = fsmount_attach(&session->mount, session->mountpoint);
 	if (error < 0) {
 		if (target)
-			mtab_remove(target);
+			record_forget(target);
+		session->reason[0] = '\0'; /* that it was not recorded is nothing to that */
 		blame(session, "cannot put the mount in place%s%s: %s", why ? ", " : "",
 		      why ? why : "", strerror(-error));
 	}

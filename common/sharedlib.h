@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-#define SHAREDLIB_MEMBER(name) __typeof__(name) *name;
+#define SHAREDLIB_MEMBER(name) __typeof__(name) *(name);
 
 /* In a function that returns -ENOSYS for what is missing: looks the function up for *LIB. */
 #define SHAREDLIB_LOOK_UP(name)                                                                    \

@@ -5,12 +5,37 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+
+/* The first COUNT numbers of a file, or -1 for each that is not there. */
+static void read_numbers(const char *path, long long *numbers, size_t count)
+{
+	_cleanup_file_ FILE *file = fopen(path, "re");
+
+	for (size_t i = 0; i < count; i++)
+		if (!file || fscanf(file, "%lld", &numbers[i]) != 1)
+			numbers[i] = -1;
+}
+
+/*
+ * Whether OWNER is what a user namespace calls all users who are outside of it. Inside the system's
+ * root is one of them.
+ */
+static bool is_outside(uid_t owner)
+{
+	long long overflow, map[3]; /* see user_namespaces(7): inside, outside, how many */
+
+	read_numbers("/proc/sys/kernel/overflowuid", &overflow, 1);
+	read_numbers("/proc/self/uid_map", map, 3);
+	return owner == overflow && map[2] > 0 && map[2] < UINT32_MAX;
+}
 
 static int check_directory(const char **why)
 {
@@ -18,9 +43,13 @@ static int check_directory(const char **why)
 
 	if (lstat(SERVICE_SOCKET_DIR, &status) < 0)
 		return -errno;
-	if (S_ISDIR(status.st_mode) && status.st_uid == 0 &&
-	    (status.st_mode & (S_IWGRP | S_IWOTH)) == 0)
-		return 0;
+	if (S_ISDIR(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
+		if (status.st_uid == 0)
+			return 0;
+		/* Nobody has hidden a service here: there can be none. */
+		if (is_outside(status.st_uid))
+			return -ENOENT;
+	}
 	*why = SERVICE_SOCKET_DIR " is not trusted: others than root may write there";
 	return -EPERM;
 }

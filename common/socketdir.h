@@ -8,7 +8,8 @@
  * Finds the socket for SUBTYPE, if nobody but root can have put it there: owned by root, in a
  * directory that root owns and nobody else writes. *PATHP: its path, which the caller frees; also
  * on failure, or NULL. *WHY: for a person, where it is not trusted; else NULL. Returns 0, -ENOENT,
- * -EPERM where it is not trusted, -ENAMETOOLONG, or -ENOMEM.
+ * also in a user namespace without the system's root, -EPERM where it is not trusted,
+ * -ENAMETOOLONG, or -ENOMEM.
  */
 int socketdir_find(const char *subtype, char **pathp, const char **why);
 

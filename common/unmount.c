@@ -3,11 +3,13 @@
 
 #include "channel.h"
 #include "cleanup.h"
+#include "fdpath.h"
+#include "fsmount.h"
 #include "mtab.h"
 #include "privs.h"
+#include "record.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -21,42 +23,44 @@
 #define PATIENCE 2000
 #define PERIOD   100
 
-#define FD_PATH_SIZE (sizeof("/proc/self/fd/") + 10)
-
-static void fd_path(int fd, char path[FD_PATH_SIZE])
-{
-	snprintf(path, FD_PATH_SIZE, "/proc/self/fd/%d", fd);
-}
-
 /* Whether FD is on a mountpoint, and not on a file somewhere below it. */
 static int find_by_place(int fd, struct mountinfo *mount)
 {
-	char path[FD_PATH_SIZE], place[PATH_MAX];
+	char place[PATH_MAX];
 	int error = mountinfo_of(fd, mount);
-	ssize_t length;
 
+	if (error == 0)
+		error = fd_place(fd, place);
 	if (error < 0)
 		return error;
-	fd_path(fd, path);
-	length = readlink(path, place, sizeof(place) - 1);
-	if (length < 0)
-		return -errno;
-	place[length] = '\0';
 	return strcmp(place, mount->target) == 0 ? 0 : -EINVAL;
 }
 
-/* The place of the one FUSE mount of SOURCE. */
+/* Whether SHOWN, the source of a mount, is what is left of SOURCE. */
+static bool is_source(const char *shown, const char *source)
+{
+	size_t length = strlen(shown);
+
+	return strcmp(shown, source) == 0 ||
+	       (length == FSMOUNT_LONGEST_SOURCE && strncmp(shown, source, length) == 0);
+}
+
+/*
+ * The place of the one FUSE mount of SOURCE. A relative path that is a file is no other file of
+ * that name, which a server may have been told of in another directory.
+ */
 static int find_source(const char *source, char **targetp)
 {
 	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
 	_cleanup_file_ FILE *table = mountinfo_open();
 	_cleanup_free_ char *absolute = realpath(source, NULL);
+	bool spelled = !absolute || source[0] == '/';
 	int more = table ? 0 : -errno;
 
 	while (table && (more = mountinfo_next(table, &mount)) > 0) {
 		if (!mountinfo_is_fuse(&mount) ||
-		    (strcmp(mount.source, source) != 0 &&
-		     (!absolute || strcmp(mount.source, absolute) != 0)))
+		    !((spelled && is_source(mount.source, source)) ||
+		      (absolute && is_source(mount.source, absolute))))
 			continue;
 		if (*targetp)
 			return -ENOTUNIQ;
@@ -123,8 +127,9 @@ static int call(const char *path, int flags)
 }
 
 /*
- * An orderly unmount wants a name, since a descriptor on the mount keeps it busy: that of the
- * mountpoint in its directory, which is held. A mountpoint cannot be renamed or removed.
+ * By the name of the mountpoint in its directory, which is held: a mountpoint cannot be renamed or
+ * removed. A descriptor on the mount would keep it busy, and is no better name of it: the kernel
+ * takes what is mounted on top of it meanwhile, perhaps somebody else's.
  */
 static int unmount_by_name(struct unmount *unmount, int flags)
 {
@@ -148,7 +153,7 @@ static int unmount_by_name(struct unmount *unmount, int flags)
 	close_fd(mountpoint);
 	if (id != unmount->mount.id)
 		return -ESTALE;
-	if (asprintf(&path, "/proc/self/fd/%d/%s", parent, name) < 0) {
+	if (asprintf(&path, "%s/%s", fd_path(parent).text, name) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}
@@ -156,25 +161,14 @@ static int unmount_by_name(struct unmount *unmount, int flags)
 	return call(path, flags | UMOUNT_NOFOLLOW);
 }
 
-static int unmount_by_descriptor(struct unmount *unmount)
+int unmount_do(struct unmount *unmount, int ways)
 {
-	char path[FD_PATH_SIZE];
-	int error;
-
-	fd_path(unmount->fd, path);
-	error = call(path, MNT_DETACH);
-	unmount->fd = close_fd(unmount->fd);
-	return error;
-}
-
-int unmount_do(struct unmount *unmount, enum unmount_way way)
-{
-	int error = way == UNMOUNT_LAZY
-			    ? unmount_by_descriptor(unmount)
-			    : unmount_by_name(unmount, way == UNMOUNT_FORCED ? MNT_FORCE : 0);
+	int flags =
+		(ways & UNMOUNT_FORCED ? MNT_FORCE : 0) | (ways & UNMOUNT_LAZY ? MNT_DETACH : 0);
+	int error = unmount_by_name(unmount, flags);
 
 	if (error == 0)
-		mtab_remove(unmount->mount.target);
+		record_forget(unmount->mount.target);
 	return error;
 }
 

@@ -30,10 +30,11 @@ struct unmount {
  */
 int unmount_find(const char *word, struct unmount *unmount);
 
-enum unmount_way {
-	UNMOUNT_ORDERLY,
-	UNMOUNT_FORCED, /* umount2(2), MNT_FORCE: what is not written back yet is lost */
-	UNMOUNT_LAZY,   /* MNT_DETACH: out of sight at once, ended when nobody uses it any more */
+/* Ways to unmount: neither, one, or both. */
+enum {
+	UNMOUNT_ORDERLY = 0,
+	UNMOUNT_FORCED = 1, /* umount2(2), MNT_FORCE: what is not written back yet is lost */
+	UNMOUNT_LAZY = 2, /* MNT_DETACH: out of sight at once, ended when nobody uses it any more */
 };
 
 /*
@@ -41,7 +42,7 @@ enum unmount_way {
  * Linux 2.6.34. Returns 0; -EBUSY; -ESTALE where meanwhile another mount is in the place;
  * or what umount2(2) says.
  */
-int unmount_do(struct unmount *unmount, enum unmount_way way);
+int unmount_do(struct unmount *unmount, int ways);
 
 /*
  * Waits until the server is gone, but no longer than until DEADLINE (see channel.h), or until

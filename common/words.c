@@ -5,11 +5,18 @@
 
 #include <string.h>
 
+/* What is stored at an index that gcc's analyzer does not know, it takes for lost. */
+#ifndef __clang__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
 void words_add(struct words *words, const char *word)
 {
 	size_t used = words->count + 1; /* with the NULL */
 	char **argv = words->argv;
 
+	if (words->failed)
+		return;
 	/* Room for a power of two of words: a caller may name 100,000. */
 	if (!argv || (used & (used - 1)) == 0)
 		argv = reallocarray(words->argv, 2 * used, sizeof(char *));
@@ -25,6 +32,9 @@ void words_add(struct words *words, const char *word)
 	else
 		words->failed = true;
 }
+#ifndef __clang__
+#pragma GCC diagnostic pop
+#endif
 
 void words_add_all(struct words *words, const char *const *more)
 {

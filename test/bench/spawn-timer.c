@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * spawn-timer COMMAND [ARGUMENTS]: runs it once and prints the nanoseconds from exec to exit, and its
- * peak memory in KiB. A program this small, since what a child is charged with begins with what its
- * parent had.
+ * spawn-timer COMMAND [ARGUMENTS]: runs it once and prints the nanoseconds from exec to exit, and
+ * its peak memory in KiB. A program this small, since what a child is charged with begins with what
+ * its parent had.
  */
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
-
-extern char **environ;
+#include <unistd.h>
 
 static long long now(void)
 {

@@ -20,10 +20,12 @@ from kit.channel import HungUp
 from kit.fake_service import SOCKETS, Listener
 from kit.programs import NOBODY, Program
 from kit.racer import racing
-from kit.users import USER, fuse_conf, set_user_id  # noqa: F401, fixtures
+from kit.recorder import install_recorder
+from kit.users import USER, fuse_conf, mount_of, set_user_id, user_unmounts  # noqa: F401, fixtures
 
 TRIES = 2000
 FAILED, MOUNT_FAILED, NO_APPLET = 1, 32, 127
+NOT_YOURS = 1  # of fsvc-umount
 
 RECORDER = """#!/usr/bin/python3 -I
 import json, os
@@ -62,14 +64,7 @@ def refused(start, user):
 @pytest.fixture
 def record(work):
     """Where the program "recorder" writes what it finds itself to be."""
-    path = work / "record"
-    path.touch()
-    path.chmod(0o666)
-    recorder = work / "bin" / "recorder"
-    recorder.parent.mkdir()
-    recorder.write_text(RECORDER.replace("RECORD", repr(str(path))))
-    recorder.chmod(0o755)
-    return path
+    return install_recorder(work, RECORDER)
 
 
 @pytest.fixture
@@ -535,6 +530,31 @@ def test_a_user_starts_no_server_with_other_rights(by_mount, source, mountpoint,
     result, seen = by_mount(f"recorder#{source}", mountpoint, "-o", option)
     assert result.code == 1 and not seen and not mounts.at(mountpoint)
     assert option.split("=")[0] in result.one_line() or "root" in result.one_line() or "daemon" in result.one_line()
+
+
+# only their own mounts
+
+
+@pytest.mark.parametrize("how", [(), ("-l",), ("-f",)], ids=" ".join)
+@pytest.mark.parametrize("owner", [0, 1, 6553, 655341])
+def test_a_user_unmounts_nothing_of_anybody_else(user_unmounts, run, mountpoint, owner, how):
+    with mount_of(owner, mountpoint):
+        failed = run(*user_unmounts, *how, mountpoint).wait()
+        assert failed.code == NOT_YOURS and "not yours" in failed.one_line()
+        assert len(mounts.at(mountpoint)) == 1
+
+
+@pytest.mark.parametrize("how", [(), ("-l",), ("-f",), ("-lf",)], ids=" ".join)
+def test_a_user_unmounts_nothing_that_is_on_top_of_theirs(user_unmounts, run, mountpoint, how):
+    with mount_of(NOBODY, mountpoint):
+        held = os.open(mountpoint, os.O_PATH)
+        try:
+            with mounts.tmpfs(mountpoint):
+                failed = run(*user_unmounts, *how, f"/proc/self/fd/{held}", pass_fds=[held]).wait()
+                assert failed.code == MOUNT_FAILED and failed.one_line()
+                assert [mount.type for mount in mounts.at(mountpoint)] == ["fuse.toy", "tmpfs"]
+        finally:
+            os.close(held)
 
 
 # the neighbour

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """mount(8), umount(8), fstab and systemd's own units, with fsvc in the place of libfuse's helpers, in a machine."""
 
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 
 from kit import mounts
+from kit.installed import installed_machine
 from kit.machine import REPO, Machine
 from kit.programs import BUILD, SERVERS, wait_for
 from test_machine import add_service
@@ -20,15 +22,11 @@ MNT = "/images/mnt"
 
 @pytest.fixture(scope="module")
 def machine():
-    if not shutil.which("systemd-nspawn"):
-        pytest.skip("there is no systemd-nspawn")
-    with Machine(layers=(REPO, BUILD)) as machine:
-        machine.run("meson", "install", "--no-rebuild", "-C", BUILD)
+    with installed_machine() as machine:
         # what the options mount_helper and setuid do
         machine.run("sh", "-c", "for name; do ln -sf /usr/bin/fsvc /usr/sbin/$name; done", "sh", *HELPERS)
         machine.run("chmod", "4755", "/usr/bin/fsvc")
         machine.run("chmod", "666", "/dev/fuse")
-        machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "enable", "--now", "fsvc-squashfs.socket", "fsvc-ext4.socket")
         machine.run("sh", "-c", "useradd alice && useradd bob && mkdir -p /images/mnt /images/tree/inner && cd /images &&"
                     "seq 1000 >tree/numbers && chown alice tree/inner &&"
@@ -93,16 +91,22 @@ def test_a_relative_path_is_one(machine):
                 " umount mnt")
 
 
+@pytest.mark.parametrize("user, command", [("root", ("mount", "-t", "fuse.squashfs")),
+                                           ("alice", ("fuservicemount3", "-t", "squashfs"))], ids=["root", "alice"])
 @pytest.mark.parametrize("name", ["a b", "com,ma", "back\\slash", "ha#sh", "\u00e4\u00f6", "\\040"])
-def test_names_go_through_mount_and_back(machine, name):
+def test_names_go_through_mount_and_back(machine, name, user, command):
     source, place = f"/images/{name}.img", f"/images/on {name}"
     machine.run("cp", "/images/tree.img", source)
-    machine.run("mkdir", place)
-    machine.run("mount", "-t", "fuse.squashfs", source, place)
-    assert machine.run("findmnt", "-rnvo", "SOURCE", "--target", place, check=False).returncode == 0
+    machine.run("install", "-d", "-o", user, place)
+    run_as(machine, user, *command, source, place)
     mount, = mounts.at(place, machine.leader)
     assert mount.source == source
-    machine.run("umount", place)
+    shown, = json.loads(machine.run("findmnt", "--mtab", "-Jo", "SOURCE,TARGET,FSTYPE", "--mountpoint", place).stdout)["filesystems"]
+    assert shown == {"source": source, "target": place, "fstype": "fuse.squashfs"}
+    entry, = mounts.entries_of(place, machine.path("/"))
+    assert mounts.unescape(entry["SRC"]) == source
+    run_as(machine, user, "umount", place)
+    assert not is_mounted(machine, place)
     machine.run("rmdir", place)
 
 

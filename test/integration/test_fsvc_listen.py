@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import os
+import re
 import resource
 import signal
 import stat
@@ -16,11 +17,11 @@ import pytest
 from kit import mounts
 from kit.fake_service import HELPER, SOCKETS
 from kit.listening import FSVC_LISTEN, USERS, Listening, connect, hard_limits, lives, seen_mounts, status
-from kit.programs import AS_NOBODY, FSVC, SERVERS, wait_for, without_system_call
+from kit.programs import AS_NOBODY, FSVC, REPOSITORY, SERVERS, wait_for, without_system_call
 
 SQUASHFUSE = ["--", "squashfuse", "-f"]
 NAMESPACES = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"]
-PIVOT_ROOT, SETHOSTNAME, LANDLOCK_CREATE_RULESET = 155, 170, 444  # of x86-64
+PIVOT_ROOT, SETHOSTNAME, GETRANDOM, LANDLOCK_CREATE_RULESET = 155, 170, 318, 444  # of x86-64
 
 
 @pytest.fixture
@@ -222,17 +223,21 @@ def test_its_end_leaves_mounts_alone(mounted, mountpoint, tree, number):
     wait_for(lambda: not any(map(lives, mounted.left)), what="the server's end")
 
 
-def test_a_later_one_gives_nobody_the_user_of_a_mount_that_lives(mounted, mount, listening, work, mountpoint):
-    server = mounted.the_server()
-    mounted.end()
-    later = listening("squashfs", *SQUASHFUSE)
-    others = [work / f"other-{number}" for number in range(5)]
+def test_a_later_one_gives_nobody_the_user_of_a_mount_that_lives(listening, mount, mountpoint, work):
+    """Without chance each would get the same, did it not see that this one is taken."""
+    without_chance = {"preexec_fn": without_system_call(GETRANDOM, errno.ENOSYS)}
+    first = listening("squashfs", *SQUASHFUSE, **without_chance)
+    succeeds(mount())
+    server = first.the_server()
+    first.end()
+    later = listening("squashfs", *SQUASHFUSE, **without_chance)
+    others = [work / f"other-{number}" for number in range(3)]
     for place in others:
         place.mkdir()
         succeeds(mount(mountpoint=place))
-    users = [status(pid)["Uid"].split()[0] for pid in [server, *later.services()]]
-    assert len(set(users)) == 6
-    for place in others:
+    users = sorted(int(status(pid)["Uid"].split()[0]) for pid in [server, *later.services()])
+    assert users == list(range(users[0], users[0] + 4))
+    for place in [mountpoint, *others]:
         unmount(place)
 
 
@@ -240,6 +245,11 @@ def test_a_terminal_that_is_interrupted_ends_no_mount(mounted, server):
     first, = mounted.services()
     assert os.getsid(first) == first
     assert os.getpgid(server) != os.getpgid(mounted.pid)
+
+
+def test_a_server_does_not_end_by_speaking_when_nobody_listens_any_more(mounted, server):
+    for pid in server, *mounted.services():
+        assert int(status(pid)["SigIgn"], 16) == 1 << (signal.SIGPIPE - 1)
 
 
 # containment, as the kernel tells of it
@@ -265,6 +275,19 @@ def test_each_mount_has_another_user(mounted, mount, work, server):
     unmount(place)
 
 
+def test_many_at_once_have_a_user_each(listening, run, work, image):
+    listener = listening("squashfs", *SQUASHFUSE, preexec_fn=without_system_call(GETRANDOM, errno.ENOSYS))
+    places = [work / f"at-once-{number}" for number in range(12)]
+    for place in places:
+        place.mkdir()
+    helpers = [run(*HELPER, image, place, "-t", "squashfs") for place in places]
+    for helper in helpers:
+        succeeds(helper.wait(40))
+    assert len({os.stat(f"/proc/{pid}").st_uid for pid in listener.services()}) == 12
+    for place in places:
+        unmount(place)
+
+
 def test_a_server_has_no_privilege(mounted, server):
     for pid in server, *mounted.services():
         assert has_no_capability(pid)
@@ -288,7 +311,8 @@ def test_a_server_sees_no_user_but_itself(server):
 
 def test_a_server_sees_programs_and_nothing_else_of_the_disk(server):
     root = Path(f"/proc/{server}/root")
-    assert {path.name for path in root.iterdir()} <= {"bin", "dev", "etc", "fsvc", "lib", "lib64", "proc", "sbin", "usr"}
+    assert {path.name for path in root.iterdir()} <= {"bin", "dev", "etc", "fsvc", "lib", "lib64", "proc", "run", "sbin",
+                                                      "usr"}
     assert {path.name for path in (root / "etc").iterdir()} == {"ld.so.cache", "localtime", "passwd"}
     assert {path.name for path in (root / "dev").iterdir()} == {"null", "zero", "full", "random", "urandom"}
     assert [path.name for path in (root / "fsvc").iterdir()] == ["mountpoint"]
@@ -336,10 +360,18 @@ def test_a_server_has_no_descriptor_of_others(mounted, server):
     assert kinds <= {"null", "pipe", "", "fuse"}  # the image is the root of a mount of its own
 
 
-def test_a_server_knows_nothing_of_its_starters_environment(listening, mount, mountpoint):
-    listener = listening("squashfs", *SQUASHFUSE, env={**os.environ, "SECRET": "word"})
+def test_a_server_has_nothing_of_its_starters(listening, mount, mountpoint, work):
+    """Neither environment nor groups nor standard input."""
+    (work / "input").write_text("secret")
+    with open(work / "input") as stdin:
+        listener = listening("squashfs", *SQUASHFUSE, env={**os.environ, "SECRET": "word"}, stdin=stdin,
+                             preexec_fn=lambda: os.setgroups([4, 5]))
     succeeds(mount())
-    assert b"SECRET" not in Path(f"/proc/{listener.the_server()}/environ").read_bytes()
+    server = listener.the_server()
+    assert status(listener.pid)["Groups"].split() == ["4", "5"]
+    assert status(server)["Groups"].split() == []
+    assert b"SECRET" not in Path(f"/proc/{server}/environ").read_bytes()
+    assert os.readlink(f"/proc/{server}/fd/0") == "/dev/null"
     unmount(mountpoint)
 
 
@@ -475,7 +507,7 @@ def test_many_that_hang_up_are_survived(listening, mount, mountpoint):
     listener = listening("squashfs", *SQUASHFUSE)
     for _ in range(100):
         connect().close()
-    wait_for(lambda: not listener.services(), 60, what="the end of all services")
+    wait_for(lambda: listener.said().count("no connection to a mount helper") == 100, 60, "the end of all services")
     succeeds(mount())
     unmount(mountpoint)
 
@@ -536,7 +568,7 @@ def test_no_more_mounts_than_the_limit(mounted, listening, mount, work, mountpoi
     succeeds(mount())
     failed = mount(mountpoint=place)
     assert failed.code == 1 and failed.one_line()
-    assert "one more than 1 mounts" in listener.said()
+    assert "there are 1 of 1" in listener.said()
     unmount(mountpoint)
     wait_for(lambda: not listener.services(), what="the end of the service")
     succeeds(mount(mountpoint=place))
@@ -556,7 +588,7 @@ def test_one_user_does_not_take_all(listening, run):
     for count in 1, 2, 2:
         kept.append(run(*AS_NOBODY, *hold))
         wait_for(lambda: len(listener.services()) == count, what="the services")
-    wait_for(lambda: "one more than 2 mounts to user 65534" in listener.said(), what="the refusal")
+    wait_for(lambda: "refused user 65534 one more mount: there are 2 of 4096, and 2 of 2 for" in listener.said(), what="the refusal")
     with connect():
         wait_for(lambda: len(listener.services()) == 3, what="another user's")
 
@@ -590,8 +622,8 @@ def test_what_a_server_says_is_shown_behind_its_name(talker):
 
 
 def test_a_server_moves_no_cursor(talker):
-    said = talker(r'os.write(2, b"\x1b[2Jred\x1b[31m\x07\r\x00\xff\xe2\x80\xae\n")')
-    assert "red" in said
+    said = talker(r'os.write(2, b"\x1b[2Jred\x1b[31m\x07\r\x00\xff\xe2\x80\xaeend\n")')
+    assert "red" in said and "end\n" in said
     assert all(line.isprintable() for line in said.split("\n"))
 
 
@@ -604,3 +636,20 @@ def test_a_server_that_talks_without_end_does_not_fill_the_log(talker):
 def test_a_line_without_end_is_cut(talker):
     said = talker('print("x" * 100000)')
     assert max(map(len, said.splitlines())) < 1100
+
+
+# what the manual page says
+
+
+def test_the_manual_page_has_each_piece_and_no_other(refused):
+    pieces = refused("--allow-missing=all", "a", "--", "b").rpartition("The pieces are: ")[2].strip().split(", ")
+    page = (REPOSITORY / "doc/fsvc-listen.8").read_text().partition(".SH PIECES")[2].partition(".SS")[0]
+    assert re.findall(r"^\.TP\n\.BR (\w+) ", page, re.M) == pieces
+
+
+def test_an_example_of_the_manual_page_is_a_file_that_is_understood(listening, work):
+    page = (REPOSITORY / "doc/fsvc-listen.8").read_text()
+    example = re.search(r"^(# TYPE .*?)^\.fi", page, re.M | re.S)[1].replace("\\-", "-")
+    (work / "offers").write_text(re.sub(r"^-", "--allow-missing=cgroup -", example, flags=re.M))
+    listener = listening(f"--file={work}/offers", types=["squashfs", "ext4", "ntfs"])
+    assert listener.said() == ""

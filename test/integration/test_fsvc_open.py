@@ -57,6 +57,7 @@ def test_a_server_without_any_privilege_serves(greet, mountpoint):
     helper.send(protocol.reply())
     assert helper.receive_command() == ("BYEE", (0,), None)
     assert sorted(os.listdir(mountpoint)) == ["empty", "link", "sub", "text"]
+    wait_for(lambda: len(family(helper.server.pid)) == 2, what="the server, alone after it has daemonized")
     for pid in family(helper.server.pid):
         assert words_of(pid)["Uid"].split() == [str(NOBODY)] * 4
         assert_has_no_capability(pid)

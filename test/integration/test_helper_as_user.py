@@ -124,6 +124,21 @@ def test_a_users_limit_does_not_cut_the_mount_table(attempt, as_user, long_table
     begun.unmount()
 
 
+@pytest.mark.parametrize("kilobytes", range(32, 640, 32))
+def test_a_users_memory_limit_does_not_cut_the_mount_table(start, as_user, long_table, kilobytes):
+    with long_table.open("a") as table:
+        table.write(f"SRC=/nothing TARGET=/long ROOT=/ OPTS=x-{240000 * 'y'}\n")
+        table.write("SRC=/nothing TARGET=/last ROOT=/ OPTS=x-last\n")
+    before = long_table.read_text()
+    begun = start(command=["prlimit", f"--data={kilobytes << 10}", *as_user.pop("command")], **as_user)
+    begun.try_to_mount()
+    begun.helper.process.wait(20)
+    assert long_table.read_text().startswith(before)
+    for _ in mounts.at(begun.place):
+        begun.unmount()
+    long_table.write_text("".join(before.splitlines(keepends=True)[:-2]))
+
+
 def test_a_limit_that_leaves_no_room_for_the_command_line_is_named(start, as_user):
     command = ["prlimit", "--fsize=1000", *as_user.pop("command")]
     begun = start("-o", f"long={2000 * 'x'}", command=command, **as_user)

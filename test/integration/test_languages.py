@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from kit import images, servers
-from kit.machine import REPO, Machine
-from kit.programs import BUILD
+from kit.installed import installed_machine
+from kit.machine import REPO
 from kit.services import UNITS, add_service, blocks
 
 SOURCES = "/usr/share/gocode"  # where Debian's packages have those of Go's libraries
@@ -33,10 +33,7 @@ def programs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def machine(programs):
-    if not shutil.which("systemd-nspawn"):
-        pytest.skip("there is no systemd-nspawn")
-    with Machine(layers=(REPO, BUILD)) as machine:
-        machine.run("meson", "install", "--no-rebuild", "-C", BUILD)
+    with installed_machine() as machine:
         for program in programs:
             shutil.copy(program, machine.path(f"{PLACE}/{program.name}"))
         for path, text in blocks().items():

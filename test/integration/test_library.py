@@ -57,6 +57,18 @@ int main(int argc, char **argv)
     return fuse_service_exit(result);
 }
 """
+NO_WORDS = r"""
+#define FUSE_USE_VERSION %(version)s
+%(includes)s
+
+int main(void)
+{
+    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+    struct fuse_cmdline_opts opts;
+
+    return fuse_service_parse_cmdline_opts(&args, &opts) == -1 ? 0 : 1;
+}
+"""
 BEFORE = "#include <fuse_service.h>\n#include <fuse_lowlevel.h>"
 AFTER = "#include <fuse_lowlevel.h>\n#include <fuse_service.h>"
 
@@ -82,9 +94,9 @@ def flags(installed, *options):
     return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
 
 
-def compile_server(installed, work, compiler=("gcc",), includes=AFTER, version="319", link=(), extra=()):
+def compile_server(installed, work, text=SERVER, compiler=("gcc",), includes=AFTER, version="319", link=(), extra=()):
     source, program = work / "server.c", work / "server"
-    source.write_text(SERVER % {"includes": includes, "version": version})
+    source.write_text(text % {"includes": includes, "version": version})
     sanitizers = ["-fsanitize=address,undefined"] if "sanitize" in programs.BUILD.name else []
     command = [*compiler, "-Wall", "-Wextra", "-Werror", *sanitizers, *flags(installed, "--cflags"), *extra, source]
     subprocess.run([*command, "-o", program, *(link or flags(installed, "--libs"))], check=True)
@@ -138,6 +150,12 @@ def test_a_server_not_started_by_a_socket_is_told_so(installed, work):
     program = compile_server(installed, work)
     environment = {"LD_LIBRARY_PATH": str(library_directory(installed))}
     assert subprocess.run([program], env=environment).returncode == 4
+
+
+def test_a_command_line_without_a_word_is_refused(installed, work):
+    program = compile_server(installed, work, NO_WORDS)
+    result = subprocess.run([program], env={"LD_LIBRARY_PATH": str(library_directory(installed))}, capture_output=True)
+    assert (result.returncode, result.stderr.count(b"\n")) == (0, 1)
 
 
 def test_without_service_support_the_same_server_compiles_to_stubs(installed, work):

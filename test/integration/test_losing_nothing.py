@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from kit import mounts
+from kit.installed import needs_a_machine
 from kit.machine import REPO, Machine
 from kit.programs import BUILD, SERVERS, wait_for
 from test_machine import add_service, instances, mount
@@ -91,8 +92,7 @@ def outliving():
 
 @pytest.fixture(scope="module")
 def machine(outliving):
-    if not shutil.which("systemd-nspawn"):
-        pytest.skip("there is no systemd-nspawn")
+    needs_a_machine()
     with Survived(outliving) as machine:
         yield machine
 

@@ -4,14 +4,14 @@
 import faulthandler
 import json
 import re
-import shutil
 import time
 
 import pytest
 
 from kit import mounts
-from kit.machine import REPO, Machine
-from kit.programs import BUILD, wait_for
+from kit.installed import installed_machine
+from kit.machine import REPO
+from kit.programs import wait_for
 
 SERVICES = ("squashfs", "single_file_ll", "single_file_hl")
 UNITS = "/etc/systemd/system"
@@ -28,11 +28,7 @@ ExecStart={0}
 
 @pytest.fixture(scope="module")
 def machine():
-    if not shutil.which("systemd-nspawn"):
-        pytest.skip("there is no systemd-nspawn")
-    with Machine(layers=(REPO, BUILD)) as machine:
-        machine.run("meson", "install", "--no-rebuild", "-C", BUILD)
-        machine.run("systemctl", "daemon-reload")
+    with installed_machine() as machine:
         machine.run("systemctl", "enable", "--now", *(f"fsvc-{name}.socket" for name in SERVICES))
         machine.run("sh", "-c", "mkdir -p /images/tree/deep/er /images/mnt && cd /images/tree &&"
                     "head -c 3000000 /dev/urandom >deep/noise && seq 100000 >deep/er/numbers && touch empty &&"

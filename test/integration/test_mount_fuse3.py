@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """mount.fuse3: a service first, and without one exactly what libfuse's program does."""
 
+import errno
 import json
 import os
 import pathlib
@@ -11,7 +12,9 @@ import pytest
 
 from kit import mounts
 from kit.fake_service import SOCKETS
-from kit.programs import AS_NOBODY, FSVC
+from kit.programs import AS_NOBODY, FSVC, NOBODY
+from kit.recorder import install_recorder
+from kit.users import fuse_conf, set_user_id  # noqa: F401, fixtures
 
 DEBIAN = pathlib.Path("/sbin/mount.fuse3")
 USAGE, MOUNT_FAILED = 1, 32
@@ -32,14 +35,7 @@ json.dump({
 
 @pytest.fixture
 def record(work):
-    path = work / "record"
-    path.touch()
-    path.chmod(0o666)
-    recorder = work / "bin" / "recorder"
-    recorder.parent.mkdir()
-    recorder.write_text(RECORDER.replace("RECORD", repr(str(path))))
-    recorder.chmod(0o755)
-    return path
+    return install_recorder(work, RECORDER)
 
 
 @pytest.fixture
@@ -128,6 +124,15 @@ def test_a_user_starts_a_server_alike(called, source, mountpoint):
     assert_alike(called, [f"recorder#{source}", mountpoint], prefix=AS_NOBODY)
 
 
+def test_a_users_own_namespace_has_its_servers(called, listen, source, mountpoint):
+    """Root's sockets are nobody's there, and so are no service."""
+    listen("recorder", mode=0o666)
+    words, prefix = [f"recorder#{source}", mountpoint], [*AS_NOBODY, "unshare", "-Urm"]
+    assert_alike(called, words, prefix=prefix)
+    failed, seen, _ = called(FSVC, *words, "-o", "fsvc=require", prefix=prefix)
+    assert failed.code == MOUNT_FAILED and failed.one_line() and not seen
+
+
 def test_without_a_path_the_server_is_looked_for_where_a_shell_does(called, source, mountpoint, work):
     with mounts.tmpfs("/usr/local/sbin"):
         shutil.copy(work / "bin" / "recorder", "/usr/local/sbin")
@@ -146,11 +151,43 @@ def test_what_others_mean_is_not_passed_on(called, source, mountpoint, option):
 @pytest.mark.parametrize("words", [[], ["-o", "fsvc=require"]], ids=str)
 def test_a_service_comes_first(start, source, mountpoint, record, words):
     begun = start(command=(FSVC, "mount.fuse3"),
-                  arguments=[source, mountpoint, "-t", "fuse.toy", *words, "-o", "setuid=nobody,mine"])
+                  arguments=[source, mountpoint, "-t", "fuse.toy", *words, "-o", "setuid=root,mine"])
     begun.handshake()
     assert not any(b"fsvc=" in os.fsencode(word) or b"setuid" in os.fsencode(word) for word in begun.arguments)
     begun.mount()
     begun.unmount()
+
+
+@pytest.fixture
+def for_nobody(start, set_user_id, listen, source, mountpoint):
+    """Root mounts for a user by fstab's setuid=, through a service that the user may use."""
+    return start(command=(FSVC, "mount.fuse3"), listener=listen(mode=0o222),
+                 arguments=[source, mountpoint, "-t", "fuse.toy", "-o", "setuid=nobody"])
+
+
+def test_through_a_service_too_the_mount_is_the_users_for_whom_root_makes_it(for_nobody, mountpoint):
+    for_nobody.handshake()
+    mount = for_nobody.mount()
+    assert f"user_id={NOBODY}" in mount.options
+    entry, = mounts.entries_of(mountpoint)
+    assert "user=nobody" in entry["OPTS"].split(",")
+    for_nobody.unmount()
+
+
+def test_root_opens_nothing_that_the_user_may_not_for_whom_it_mounts(for_nobody, source):
+    os.chown(source, 0, 0)
+    source.chmod(0o600)
+    for_nobody.handshake()
+    assert for_nobody.service.open(str(source)).error == errno.EACCES
+    for_nobody.service.hang_up()
+    assert for_nobody.helper.wait().code == MOUNT_FAILED
+
+
+def test_a_service_that_the_user_may_not_use_is_none_when_root_mounts_for_them(called, listen, source, mountpoint):
+    listener = listen("recorder", mode=0o220)
+    words = f"recorder#{source}", mountpoint, "-o", "setuid=nobody"
+    assert called(FSVC, *words)[1]["Uid"] == "\t".join(4 * [str(NOBODY)])
+    assert not listener.waits()
 
 
 def test_a_service_that_fails_is_a_failed_mount(start, source, mountpoint):
@@ -175,6 +212,13 @@ def test_a_service_that_the_caller_may_not_use_is_none(called, listen, source, m
     listener = listen("recorder", mode=0o220)
     assert called(FSVC, f"recorder#{source}", mountpoint, prefix=AS_NOBODY)[1]
     assert not listener.waits()
+
+
+def test_a_service_that_nobody_keeps_leaves_no_trace_in_the_server(called, listen, source, mountpoint):
+    words, prefix = (f"recorder#{source}", mountpoint), ["env", "--ignore-signal=ALRM,USR1,HUP", "--block-signal=USR2"]
+    without = called(FSVC, *words, prefix=prefix)[1]
+    listen("recorder").socket.close()
+    assert called(FSVC, *words, prefix=prefix)[1] == without != called(FSVC, *words)[1]
 
 
 def test_a_socket_of_a_neighbour_starts_no_server(called, listen, source, mountpoint):

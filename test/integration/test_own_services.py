@@ -3,13 +3,13 @@
 
 import json
 import re
-import shutil
 
 import pytest
 
 from kit import images, servers
+from kit.installed import installed_machine
 from kit.machine import REPO, Machine
-from kit.programs import BUILD, wait_for
+from kit.programs import wait_for
 from kit.services import UNITS, add_service, blocks
 
 ADDRESS = "192.0.2.1"  # the machine's, and not what it calls localhost
@@ -55,10 +55,7 @@ class FirewallMachine(Machine):
 
 @pytest.fixture(scope="module")
 def machine():
-    if not shutil.which("systemd-nspawn"):
-        pytest.skip("there is no systemd-nspawn")
-    with FirewallMachine(layers=(REPO, BUILD)) as machine:
-        machine.run("meson", "install", "--no-rebuild", "-C", BUILD)
+    with installed_machine(FirewallMachine) as machine:
         for path, text in blocks().items():
             machine.run("mkdir", "-p", path.rpartition("/")[0])
             machine.path(path).write_text(text)

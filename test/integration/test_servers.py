@@ -13,7 +13,8 @@ import pytest
 
 from kit import images, servers
 from kit.facts import facts
-from kit.machine import REPO, Machine
+from kit.installed import installed_machine
+from kit.machine import REPO
 from kit.programs import BUILD
 from kit.services import add_service
 
@@ -22,10 +23,7 @@ RESULTS = BUILD / "servers.json"
 
 @pytest.fixture(scope="module")
 def machine():
-    if not shutil.which("systemd-nspawn"):
-        pytest.skip("there is no systemd-nspawn")
-    with Machine(layers=(REPO, BUILD)) as machine:
-        machine.run("meson", "install", "--no-rebuild", "-C", BUILD)
+    with installed_machine() as machine:
         for server in servers.SERVERS:
             if server.line:
                 add_service(machine, server.type, f"/usr/bin/fsvc-open --instance=%i {server.line}")

@@ -209,7 +209,7 @@ const struct attempt on_kernel[] = {
 	{ "swap to a file", by_call, { SYS_swapon, P("/usr/bin/true"), 0 } },
 	{ "stop swapping", by_call, { SYS_swapoff, P("/usr/bin/true") } },
 	{ "keep accounts", by_call, { SYS_acct, 0 } },
-	{ "set a quota", by_call, { SYS_quotactl, 0x800001 << 8, 0, 0, 0 } },
+	{ "set a quota", by_call, { SYS_quotactl, 0x800001U << 8, 0, 0, 0 } },
 	{ "name the machine", by_call, { SYS_sethostname, P("hostile"), 7 } },
 	{ "name its domain", by_call, { SYS_setdomainname, P("hostile"), 7 } },
 	{ "set the clock", set_clock, { 0 } },

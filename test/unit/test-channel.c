@@ -147,12 +147,11 @@ static void a_descriptor_with_a_malformed_packet_is_closed(void **state)
 static void a_packet_that_is_too_large_is_malformed(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
-	_cleanup_free_ char *large = calloc(1, WIRE_PACKET_MAX + 1);
+	static char large[WIRE_PACKET_MAX + 1] = "NAME";
 	struct wire_packet packet;
 
 	(void)state;
-	memset(large, 'x', WIRE_PACKET_MAX);
-	memcpy(large, "NAME", 4);
+	memset(large + 4, 'x', WIRE_PACKET_MAX - 4);
 	assert_int_equal(send(ends.other, large, WIRE_PACKET_MAX + 1, 0), WIRE_PACKET_MAX + 1);
 	assert_int_equal(channel_receive(&ends.channel, &packet, NULL), -EINVAL);
 	assert_int_equal(packet.kind, WIRE_NAME);

@@ -27,6 +27,7 @@ static void control_characters_are_shown_as_numbers(void **state)
 	assert_shown("\xc2\x9b"
 		     "31m",
 		     "\\xc2\\x9b31m"); /* CSI in one character */
+	/* NOLINTNEXTLINE(misc-misleading-bidirectional): it is what this test is about */
 	assert_shown("\xe2\x80\xae"
 		     "gpj.exe",
 		     "\\xe2\\x80\\xaegpj.exe"); /* right-to-left override */

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A place to escape from, and to: a hostile server in the shipped sandbox, in a machine that has something to lose.
+"""A place to escape from, and to: a hostile server in the shipped sandboxes, in a machine that has something to lose.
 
-The hostile server is test/servers/hostile.c. It tries all it knows twice: as a service, and, to see that its attempts
-are real, as root outside of the sandbox.
+The hostile server is test/servers/hostile.c. It tries all it knows in each sandbox, that which systemd makes of the units
+and that of fsvc-listen, and, to see that its attempts are real, as root outside of any.
 """
 
 import contextlib
 import json
 import os
+import re
+import signal
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +22,9 @@ PLACE = "/usr/local/lib/hostile"  # where it can be run inside: a program is all
 UNITS = "/etc/systemd/system"
 IMAGE, MOUNTPOINT = "/images/hostile.img", "/images/mnt"
 OTHER, NEIGHBOURS = "/images/other", "/images/neighbour"  # where two mounts are that are not the attacker's
+
+# Where fsvc-listen writes what services say, and its limit of memory, which no other program has to notice.
+LISTENER_LOG, LISTENER_MEMORY = "/run/fsvc-listen.log", 64 << 20
 
 # The unit files of an administrator: nothing in them speaks of a sandbox.
 SOCKET = "[Socket]\nListenSequentialPacket=/run/filesystems/hostile\n"
@@ -34,7 +39,7 @@ cp /usr/bin/true {IMAGE} && chmod 666 {IMAGE} && cp {IMAGE} {NEIGHBOURS}.img
 mksquashfs /images/tree /images/tree.img -quiet -no-progress && chmod 600 /images/tree.img
 chmod 755 {PLACE} && cp {PLACE} {PLACE}-set-user-id && chmod 4755 {PLACE}-set-user-id
 [ -c /dev/kmsg ] || mknod /dev/kmsg c 1 11
-systemctl daemon-reload && systemctl start fsvc-hostile.socket fsvc-squashfs.socket
+systemctl daemon-reload && systemctl start fsvc-squashfs.socket
 """
 
 # Somebody else in the machine, with what can be reached without a file's name.
@@ -76,7 +81,7 @@ def cgroups_by_hand(**limits):
 
 
 class Row(NamedTuple):
-    """An attempt: how it ended in the sandbox, and as root outside."""
+    """An attempt: how it ended in a sandbox, and as root outside."""
 
     name: str
     inside: str
@@ -110,14 +115,117 @@ def outcomes(text):
     return dict(line.split("\t") for line in text.splitlines() if "\t" in line)
 
 
-def show(rows):
-    """The table, for people, and for a program where an environment variable names a file."""
-    lines = [f"{'attempt':46} {'inside':13} {'as root outside':16} verdict"]
-    lines += [f"{row.name:46} {row.inside:13} {row.outside:16} {row.verdict()}" for row in rows]
+def show(tables):
+    """The rows of each manager side by side, for people, and for a program where an environment variable names a file."""
+    columns = "".join(f"{manager:13} " for manager in tables)
+    lines = [f"{'attempt':46} {columns}{'as root outside':16} verdict"]
+    for row, *others in zip(*tables.values()):
+        answers = "".join(f"{each.inside:13} " for each in (row, *others))
+        verdicts = sorted({each.verdict() for each in (row, *others)})
+        lines.append(f"{row.name:46} {answers}{row.outside:16} {', '.join(verdicts)}")
     print("\n".join(lines))
     if path := os.environ.get("FSVC_ESCAPE_TABLE"):
         with open(path, "w") as file:
-            json.dump([row._asdict() | {"verdict": row.verdict()} for row in rows], file, indent=1)
+            json.dump({manager: [row._asdict() | {"verdict": row.verdict()} for row in rows]
+                       for manager, rows in tables.items()}, file, indent=1)
+
+
+class Manager:
+    """Who starts and contains the hostile server: its services of one type, in a machine."""
+
+    type = "hostile"
+
+    def __init__(self, machine):
+        self.machine = machine
+
+    def start(self):
+        """From here on the type can be mounted."""
+
+    def services(self):
+        """The hostile services that there are, running or not."""
+        raise NotImplementedError
+
+    def end_services(self):
+        raise NotImplementedError
+
+    def said(self):
+        """What all hostile servers have said so far."""
+        raise NotImplementedError
+
+    def mount(self, *options, source=IMAGE, on=MOUNTPOINT, check=False):
+        return self.machine.run("fuservicemount3", source, on, "-t", self.type, "-o", ",".join(options), check=check)
+
+    def wait_for_end(self, patience=10):
+        wait_for(lambda: not self.services(), patience, "the end of the hostile services")
+
+    @contextlib.contextmanager
+    def neighbour(self):
+        """The server of another mount of the same type, and its pid."""
+        self.mount("habit=outlive", source=f"{NEIGHBOURS}.img", on=NEIGHBOURS, check=True)
+        pid = self.machine.the_pid_of("hostile")
+        try:
+            yield pid
+        finally:
+            self.machine.run("umount", "--lazy", NEIGHBOURS)
+            self.end_services()
+
+    def try_inside(self, *options):
+        """How each attempt ends in the sandbox."""
+        before = len(self.said())
+        self.mount(*options)
+        return outcomes(self.said()[before:])
+
+
+class Systemd(Manager):
+    """By units of five lines that an administrator wrote."""
+
+    def start(self):
+        self.machine.path(f"{UNITS}/fsvc-hostile.socket").write_text(SOCKET)
+        self.machine.path(f"{UNITS}/fsvc-hostile@.service").write_text(SERVICE)
+        self.machine.run("systemctl", "daemon-reload")
+        self.machine.run("systemctl", "start", "fsvc-hostile.socket")
+
+    def services(self):
+        listed = self.machine.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "fsvc-hostile@*").stdout
+        return [line.split()[0] for line in listed.splitlines()]
+
+    def end_services(self):
+        for unit in self.services():
+            self.machine.run("systemctl", "kill", "--signal=KILL", unit, check=False)
+        self.wait_for_end()
+
+    def said(self):
+        self.machine.run("journalctl", "--sync")
+        return self.machine.run("journalctl", "-u", "fsvc-hostile@*", "-o", "cat").stdout
+
+
+class Listen(Manager):
+    """By fsvc-listen, in the same machine."""
+
+    type = "listened"
+    listener = None
+
+    def start(self):
+        self.machine.run("sh", "-ec", f"fsvc-listen --allow-missing=cgroup --as-itself --memory={LISTENER_MEMORY} {self.type}"
+                         f" -- {PLACE} >{LISTENER_LOG} 2>&1 & echo $! >/run/fsvc-listen.pid")
+        wait_for(lambda: self.machine.path(f"/run/filesystems/{self.type}").exists(), what="the listener")
+        self.listener = self.machine.path("/run/fsvc-listen.pid").read_text().strip()
+
+    def services(self):
+        return self.machine.run("pgrep", "--parent", self.listener, check=False).stdout.split()
+
+    def end_services(self):
+        for pid in self.services():
+            self.machine.run("kill", f"-{signal.SIGKILL}", pid, check=False)
+        self.wait_for_end()
+
+    def said(self):
+        """Each line without the name before it; a tab is no character for a terminal."""
+        text = self.machine.path(LISTENER_LOG).read_text()
+        return re.sub(r"^fsvc-listen: \S+: ", "", text, flags=re.M).replace(r"\x09", "\t")
+
+
+MANAGERS = {"systemd": Systemd, "fsvc-listen": Listen}
 
 
 class Arena(Machine):
@@ -126,6 +234,7 @@ class Arena(Machine):
     def __init__(self):
         super().__init__(layers=(REPO, BUILD))
         self.bystander = None
+        self.managers = {name: kind(self) for name, kind in MANAGERS.items()}
 
     def nspawn_options(self):
         """nspawn has a filter of system calls of its own: what is refused here is to be the service's doing."""
@@ -135,9 +244,9 @@ class Arena(Machine):
         super().start()
         self.run("meson", "install", "--no-rebuild", "-C", BUILD)
         self.path(PLACE).write_bytes(HOSTILE.read_bytes())
-        self.path(f"{UNITS}/fsvc-hostile.socket").write_text(SOCKET)
-        self.path(f"{UNITS}/fsvc-hostile@.service").write_text(SERVICE)
         self.run("sh", "-ec", FURNISH)
+        for manager in self.managers.values():
+            manager.start()
         self.bystander = subprocess.Popen(self.command("/usr/bin/python3", "-c", BYSTANDER), text=True,
                                           stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.bystander.stdout.readline() == "ready\n"
@@ -149,12 +258,9 @@ class Arena(Machine):
             self.bystander = None
         super().stop()
 
-    def mount_hostile(self, *options, source=IMAGE, on=MOUNTPOINT, check=False):
-        return self.run("fuservicemount3", source, on, "-t", "hostile", "-o", ",".join(options), check=check)
-
-    def mount_hostile_within(self, cgroups, *options):
-        """The same, and the server is limited before it begins: exit code, and what the helper said."""
-        helper = subprocess.Popen(self.command("fuservicemount3", IMAGE, MOUNTPOINT, "-t", "hostile", "-o",
+    def mount_hostile_within(self, cgroups, manager, *options):
+        """The server is limited before it begins: exit code, and what the helper said."""
+        helper = subprocess.Popen(self.command("fuservicemount3", IMAGE, MOUNTPOINT, "-t", manager.type, "-o",
                                                ",".join(["delay", *options])), text=True, stderr=subprocess.PIPE)
         for pid in wait_for(self.hostile_pids, what="the server"):
             for place in cgroups:
@@ -170,50 +276,19 @@ class Arena(Machine):
                     found.append(pid)
         return found
 
-    @contextlib.contextmanager
-    def neighbour(self):
-        """The server of another mount of the same type, and its pid."""
-        self.mount_hostile("habit=outlive", source=f"{NEIGHBOURS}.img", on=NEIGHBOURS, check=True)
-        pid = self.the_pid_of("hostile")
-        try:
-            yield pid
-        finally:
-            self.run("umount", "--lazy", NEIGHBOURS)
-            self.end_services()
-
     def the_pid_of(self, name):
         return self.run("pgrep", "-x", name).stdout.strip()
-
-    def services(self):
-        """The hostile services that there are, running or not."""
-        listed = self.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "fsvc-hostile@*").stdout
-        return [line.split()[0] for line in listed.splitlines()]
-
-    def end_services(self):
-        for unit in self.services():
-            self.run("systemctl", "kill", "--signal=KILL", unit, check=False)
-        wait_for(lambda: not self.services(), what="the end of the hostile services")
-
-    def said(self):
-        """What all hostile servers have said so far."""
-        self.run("journalctl", "--sync")
-        return self.run("journalctl", "-u", "fsvc-hostile@*", "-o", "cat").stdout
-
-    def try_inside(self, *options):
-        """How each attempt ends in the sandbox."""
-        before = len(self.said())
-        self.mount_hostile(*options)
-        return outcomes(self.said()[before:])
 
     def try_outside(self, *options):
         """The same as root; mounts and names are in namespaces of their own, and a shell is the parent to aim at."""
         return outcomes(self.run("unshare", "--mount", "--uts", "--propagation", "private", "sh", "-c",
                                  f"{PLACE} {IMAGE} {MOUNTPOINT} -o {','.join(options)}; exit 0").stdout)
 
-    def try_all(self):
+    def try_all(self, manager):
         """As rows, from a mount that is read-only; and what succeeds where it is writable."""
-        with self.neighbour() as neighbour:
+        with manager.neighbour() as neighbour:
             aims = f"victim={self.the_pid_of('squashfuse')}", f"neighbour={neighbour}"
-            inside, writable, outside = self.try_inside("ro", *aims), self.try_inside(*aims), self.try_outside(*aims)
+            inside, writable = manager.try_inside("ro", *aims), manager.try_inside(*aims)
+            outside = self.try_outside(*aims)
         rows = [Row(name, inside.get(name, "missing"), outside.get(name, "missing")) for name in names()]
         return rows, [name for name in names() if writable.get(name, "done") == "done"]

@@ -69,7 +69,9 @@ def enter_private_namespace():
 
 
 def mount(source, mountpoint, kind, flags=0, options=""):
-    encode = lambda text: None if text is None else str(text).encode()
+    def encode(text):
+        return None if text is None else str(text).encode()
+
     check(LIBC.mount(encode(source), encode(mountpoint), encode(kind), ctypes.c_ulong(flags), encode(options)))
 
 
@@ -103,14 +105,14 @@ def loop_device(image):
         subprocess.run(["losetup", "--detach", device], check=True, timeout=30)
 
 
-def entries_of(mountpoint):
+def entries_of(mountpoint, root="/"):
     """What libmount's own table says of a mountpoint: a dictionary for each entry."""
-    entries = [dict(field.split("=", 1) for field in line.split()) for line in user_table()]
+    entries = [dict(field.split("=", 1) for field in line.split()) for line in user_table(root)]
     return [entry for entry in entries if unescape(entry["TARGET"]) == str(mountpoint)]
 
 
-def user_table():
-    """The lines of libmount's own table; tests run with a private, empty /run/mount."""
-    with contextlib.suppress(FileNotFoundError), open("/run/mount/utab") as lines:
+def user_table(root="/"):
+    """The lines of libmount's own table, of the system at ROOT; tests run with a private, empty /run/mount."""
+    with contextlib.suppress(FileNotFoundError), open(f"{root}/run/mount/utab") as lines:
         return [line.rstrip("\n") for line in lines]
     return []

@@ -59,3 +59,28 @@ def device_for_everybody(path):
         yield
     finally:
         mounts.detach("/dev/fuse")
+
+
+@pytest.fixture
+def user_unmounts(work):
+    """A set-user-ID fsvc-umount in the hands of somebody."""
+    programs = work / "programs"
+    programs.mkdir()
+    with mounts.tmpfs(programs):
+        mounts.mount(None, programs, None, mounts.REMOUNT | mounts.BIND)
+        program = shutil.copy(FSVC, programs / "fsvc-umount")
+        os.chmod(program, 0o4755)
+        yield [*AS_NOBODY, program]
+
+
+@contextlib.contextmanager
+def mount_of(user, mountpoint):
+    device = os.open("/dev/fuse", os.O_RDWR)
+    mounts.mount("somewhere", mountpoint, "fuse.toy", mounts.NOSUID | mounts.NODEV,
+                 f"fd={device},rootmode=40000,user_id={user},group_id={user}")
+    try:
+        yield
+    finally:
+        for _ in mounts.at(mountpoint):
+            mounts.detach(mountpoint)
+        os.close(device)
