@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "mtab.h"
 
+#include "config.h"
+
+#if MOUNT_TABLE
+
 #include "channel.h"
 #include "cleanup.h"
 #include "mountinfo.h"
@@ -267,3 +271,28 @@ int mtab_find_server(const char *target, struct process *server)
 	*server = (struct process){ 0 };
 	return -ENOENT;
 }
+
+#else
+
+#include <errno.h>
+
+int mtab_add(const struct mtab_entry *entry)
+{
+	(void)entry;
+	return 0;
+}
+
+void mtab_remove(const char *target, const char *option)
+{
+	(void)target;
+	(void)option;
+}
+
+int mtab_find_server(const char *target, struct process *server)
+{
+	(void)target;
+	*server = (struct process){ 0 };
+	return -ENOENT;
+}
+
+#endif
