@@ -12,9 +12,9 @@ int mtab_add(const struct mtab_entry *entry)
 	return 0;
 }
 
-void mtab_remove(const char *target)
+void mtab_remove(const char *target, const char *option)
 {
-	(void)target;
+	(void)target, (void)option;
 }
 
 int mtab_find_server(const char *target, struct process *server)
@@ -22,4 +22,10 @@ int mtab_find_server(const char *target, struct process *server)
 	(void)target;
 	*server = (struct process){ 0 };
 	return -ENOENT;
+}
+
+int mtab_each_server(void (*take)(void *argument, const struct mtab_entry *entry), void *argument)
+{
+	(void)take, (void)argument;
+	return 0;
 }

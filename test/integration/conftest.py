@@ -14,7 +14,7 @@ import pytest
 
 pytest.register_assert_rewrite("kit")
 
-from kit import mounts, programs
+from kit import mounts, programs, protocol
 from kit.activation import Service
 from kit.fake_helper import SERVERS_BY_NAME, FakeHelper
 from kit.fake_service import HELPER, SOCKETS, Attempt, Listener
@@ -156,6 +156,21 @@ def attempt(start):
         return begun
 
     return attempt
+
+
+@pytest.fixture
+def recorded(attempt):
+    """A mount of a service whose server is a process of its own: the mount, and the server's pid."""
+
+    @contextlib.contextmanager
+    def recorded(*options, **details):
+        begun = attempt(*options, **details)
+        begun.prepare()
+        with programs.forked(lambda: begun.service.send(protocol.byee(0))) as server:
+            assert begun.helper.wait().code == 0
+            yield begun, server
+
+    return recorded
 
 
 @pytest.fixture

@@ -27,14 +27,15 @@ class Opened(NamedTuple):
 
 
 class Listener:
-    """The socket where the helper looks for services of one subtype."""
+    """The socket where the helper looks for services of one subtype; without a backlog nobody listens there."""
 
     def __init__(self, subtype, mode=0o220, backlog=8):
         self.path = f"{SOCKETS}/{subtype}"
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.bind(self.path)
         os.chmod(self.path, mode)
-        self.socket.listen(backlog)
+        if backlog is not None:
+            self.socket.listen(backlog)
 
     def waits(self, patience=0):
         """Whether a helper stands at the door."""
