@@ -22,62 +22,75 @@
 #define LONGEST_REPORT 65536
 
 /*
- * What a property of the unit means. VALUE, a pattern of glob(7), is what closes something, the
- * words of a list being separated by blanks; a property that this systemd does not know closes
- * nothing. For a limit, CLOSED goes on after "at most NUMBER".
+ * What the properties of a unit mean, a line each: PROPERTY|VALUE|CLOSED|OPEN. VALUE, a pattern of
+ * glob(7), closes something; the words of a list are separated by blanks. A property that this
+ * systemd does not know closes nothing. Of a limit, CLOSED stands behind "at most NUMBER". It is
+ * one text, since the loader has to look after each pointer in a table of them.
  */
-enum form { PATTERN, COUNT, BYTES };
+#define COUNT "<count>"
+#define BYTES "<bytes>"
 
 /* clang-format off */
-static const struct meaning {
-	const char *property, *value, *closed, *open;
-	enum form form;
-} meanings[] = {
-	{ "DynamicUser", "yes", "a user of its own for each mount", "a user that others share", PATTERN },
-	{ "CapabilityBoundingSet", "0", "no capability", "capabilities", PATTERN },
-	{ "NoNewPrivileges", "yes", "no way to gain privileges", "privileges by set-user-ID programs", PATTERN },
-	{ "PrivateUsers", "yes", "no user of the machine is known", "the machine's users", PATTERN },
-	{ "PrivateNetwork", "yes", "no network", "the network", PATTERN },
-	{ "RestrictAddressFamilies", "yes", "no socket of any kind", "sockets", PATTERN },
-	{ "PrivateDevices", "yes", "no device", "devices", PATTERN },
-	{ "DevicePolicy", "closed", "no device node can be used", "device nodes", PATTERN },
-	{ "IPAddressDeny", "?*", "addresses that are out of reach", "every address of the network", PATTERN },
-	{ "RootDirectory", "/*", "a root directory of its own", "the machine's root directory", PATTERN },
-	{ "ProtectSystem", "strict", "the machine's files cannot be written", "writing of files", PATTERN },
-	{ "ProtectHome", "yes", "no home directory", "home directories", PATTERN },
-	{ "ProtectProc", "invisible", "no other process can be seen", "the list of processes", PATTERN },
-	{ "ProcSubset", "pid", "nothing of /proc but its own", "the kernel's data in /proc", PATTERN },
-	{ "PrivateIPC", "yes", "no shared memory or message queue of others", "others' shared memory", PATTERN },
-	{ "KeyringMode", "private", "no key of others", "the keys of others", PATTERN },
-	{ "ProtectControlGroups", "yes", "no control group can be changed", "control groups", PATTERN },
-	{ "ProtectKernelTunables", "yes", "no setting of the kernel can be changed", "the kernel's settings", PATTERN },
-	{ "ProtectKernelModules", "yes", "no kernel module can be loaded", "loading of kernel modules", PATTERN },
-	{ "ProtectKernelLogs", "yes", "no message of the kernel can be read", "the kernel's messages", PATTERN },
-	{ "ProtectClock", "yes", "the clock cannot be set", "setting of the clock", PATTERN },
-	{ "ProtectHostname", "yes", "the machine cannot be renamed", "renaming of the machine", PATTERN },
-	{ "RestrictNamespaces", "0", "no namespace can be made", "making of namespaces", PATTERN },
-	{ "RestrictRealtime", "yes", "no real-time priority", "real-time priority", PATTERN },
-	{ "RestrictSUIDSGID", "yes", "no set-user-ID file can be made", "making of set-user-ID files", PATTERN },
-	{ "LockPersonality", "yes", "no change of the execution domain", "change of the execution domain", PATTERN },
-	{ "MemoryDenyWriteExecute", "yes", "no memory that is writable and executable",
-	  "memory that is writable and executable", PATTERN },
-	{ "SystemCallFilter", "yes *", "no system call but those of a list",
-	  "system calls that no list allows", PATTERN },
-	{ "SystemCallArchitectures", "native", "no system call of another architecture",
-	  "system calls of other architectures", PATTERN },
-	{ "LimitCORE", "0", "no core file", "core files, with what it has read", PATTERN },
-	{ "MemoryMax", NULL, "of memory", "memory without limit", BYTES },
-	{ "MemorySwapMax", "0", "nothing is swapped out", "memory that is swapped out", PATTERN },
-	{ "TasksMax", NULL, "processes and threads", "processes without limit", COUNT },
-};
+static const char meanings[] =
+	"DynamicUser|yes|a user of its own for each mount|a user that others share\n"
+	"CapabilityBoundingSet|0|no capability|capabilities\n"
+	"NoNewPrivileges|yes|no way to gain privileges|privileges by set-user-ID programs\n"
+	"PrivateUsers|yes|no user of the machine is known|the machine's users\n"
+	"PrivateNetwork|yes|no network|the network\n"
+	"RestrictAddressFamilies|yes|no socket of any kind|sockets\n"
+	"PrivateDevices|yes|no device|devices\n"
+	"DevicePolicy|closed|no device node can be used|device nodes\n"
+	"IPAddressDeny|?*|addresses that are out of reach|every address of the network\n"
+	"RootDirectory|/*|a root directory of its own|the machine's root directory\n"
+	"ProtectSystem|strict|the machine's files cannot be written|writing of files\n"
+	"ProtectHome|yes|no home directory|home directories\n"
+	"ProtectProc|invisible|no other process can be seen|the list of processes\n"
+	"ProcSubset|pid|nothing of /proc but its own|the kernel's data in /proc\n"
+	"PrivateIPC|yes|no shared memory or message queue of others|others' shared memory\n"
+	"KeyringMode|private|no key of others|the keys of others\n"
+	"ProtectControlGroups|yes|no control group can be changed|control groups\n"
+	"ProtectKernelTunables|yes|no setting of the kernel can be changed|the kernel's settings\n"
+	"ProtectKernelModules|yes|no kernel module can be loaded|loading of kernel modules\n"
+	"ProtectKernelLogs|yes|no message of the kernel can be read|the kernel's messages\n"
+	"ProtectClock|yes|the clock cannot be set|setting of the clock\n"
+	"ProtectHostname|yes|the machine cannot be renamed|renaming of the machine\n"
+	"RestrictNamespaces|0|no namespace can be made|making of namespaces\n"
+	"RestrictRealtime|yes|no real-time priority|real-time priority\n"
+	"RestrictSUIDSGID|yes|no set-user-ID file can be made|making of set-user-ID files\n"
+	"LockPersonality|yes|no change of the execution domain|change of the execution domain\n"
+	"MemoryDenyWriteExecute|yes|no memory that is writable and executable|memory that is writable and executable\n"
+	"SystemCallFilter|yes *|no system call but those of a list|system calls that no list allows\n"
+	"SystemCallArchitectures|native|no system call of another architecture|system calls of other architectures\n"
+	"LimitCORE|0|no core file|core files, with what it has read\n"
+	"MemoryMax|" BYTES "|of memory|memory without limit\n"
+	"MemorySwapMax|0|nothing is swapped out|memory that is swapped out\n"
+	"TasksMax|" COUNT "|processes and threads|processes without limit\n";
 /* clang-format on */
 
+struct meaning {
+	const char *property, *value, *closed, *open;
+};
+
+/* Takes the next line of *CURSOR apart, which moves on. */
+static bool next_meaning(char **cursor, struct meaning *meaning)
+{
+	char *line = strsep(cursor, "\n");
+
+	if (!line || !*line)
+		return false;
+	meaning->property = strsep(&line, "|");
+	meaning->value = strsep(&line, "|");
+	meaning->closed = strsep(&line, "|");
+	meaning->open = strsep(&line, "|");
+	return true;
+}
+
 /* Puts the limit that VALUE is into NUMBER. Returns whether there is one. */
-static bool read_limit(const char *value, enum form form, char number[READABLE_SIZE])
+static bool read_limit(const char *value, bool bytes, char number[READABLE_SIZE])
 {
 	uint64_t limit = *value ? strtoull(value, NULL, 10) : NO_LIMIT;
 
-	if (form == BYTES)
+	if (bytes)
 		readable_size(limit, number);
 	else
 		snprintf(number, READABLE_SIZE, "%" PRIu64, limit);
@@ -88,14 +101,15 @@ static bool read_limit(const char *value, enum form form, char number[READABLE_S
 static void explain(const struct meaning *meaning, const char *value, struct words *closed,
 		    struct words *open)
 {
+	bool bytes = strcmp(meaning->value, BYTES) == 0;
 	char number[READABLE_SIZE], text[80];
 
-	if (meaning->form == PATTERN) {
+	if (!bytes && strcmp(meaning->value, COUNT) != 0) {
 		if (fnmatch(meaning->value, value, 0) == 0)
 			words_add(closed, meaning->closed);
 		else
 			words_add(open, meaning->open);
-	} else if (read_limit(value, meaning->form, number)) {
+	} else if (read_limit(value, bytes, number)) {
 		snprintf(text, sizeof(text), "at most %s %s", number, meaning->closed);
 		words_add(closed, text);
 	} else {
@@ -127,17 +141,20 @@ static bool is_there(struct systemd *systemd, const char *unit)
 int sandbox_describe(struct systemd *systemd, const char *service, char **closedp, char **openp)
 {
 	__attribute__((cleanup(words_free))) struct words closed = { 0 }, open = { 0 };
+	char text[sizeof(meanings)];
+	struct meaning meaning;
 	int error = 0;
 
 	*closedp = *openp = NULL;
+	memcpy(text, meanings, sizeof(text));
 	if (!is_there(systemd, service))
 		return 0;
-	for (size_t i = 0; error == 0 && i < sizeof(meanings) / sizeof(meanings[0]); i++) {
+	for (char *cursor = text; error == 0 && next_meaning(&cursor, &meaning);) {
 		_cleanup_free_ char *value = NULL;
 
-		error = ask(systemd, service, SYSTEMD_SERVICE, meanings[i].property, &value);
+		error = ask(systemd, service, SYSTEMD_SERVICE, meaning.property, &value);
 		if (error == 0)
-			explain(&meanings[i], value, &closed, &open);
+			explain(&meaning, value, &closed, &open);
 	}
 	if (error < 0)
 		return error;
