@@ -25,8 +25,16 @@ PATIENCE = 20 * MINUTES
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 # apt knows of virtual packages and conflicts, debootstrap does not. A mirror may be a copy of some weeks ago, and what
-# was fetched for one set of packages is there for the next.
+# was fetched for one set of packages is there for the next. Of another release comes nothing but what is asked for.
 INSTALL = """
+pin() { printf 'Package: %s\\nPin: release n=%s\\nPin-Priority: %d\\n\\n' "$@" >>/etc/apt/preferences; }
+for package; do
+    name=${package%/*} other=${package##*/}
+    [ "$name" != "$package" ] || continue
+    sed "s/^\\(deb [^ ]*\\) [^ ]*/\\1 $other/" /etc/apt/sources.list >"/etc/apt/sources.list.d/$other.list"
+    pin "$name" "$other" 990
+    pin '*' "$other" -1
+done
 apt-get -q -o Acquire::Check-Valid-Until=false update
 apt-get -qy -o APT::Keep-Downloaded-Packages=true --no-install-recommends install "$@"
 """
@@ -48,9 +56,12 @@ def cache():
 
 
 def unpacked(release, packages=()):
-    """The root of a system of that release with these packages and what they need, complete."""
+    """The root of a system of that release with these packages and what they need, complete.
+
+    A package written as NAME/RELEASE is taken of that other release.
+    """
     folder = cache()
-    base, debs = folder / release, folder / f"{release}.debs"
+    base, debs = folder / f"{release}.base", folder / f"{release}.debs"
     with locked(folder / f"{release}.lock"):
         if not is_complete(base):
             debs.mkdir(exist_ok=True)
