@@ -6,8 +6,10 @@ are real, as root outside of the sandbox.
 """
 
 import contextlib
+import errno
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -107,7 +109,15 @@ def names():
 
 
 def outcomes(text):
-    return dict(line.split("\t") for line in text.splitlines() if "\t" in line)
+    return {name: in_words(outcome) for name, outcome in (line.split("\t") for line in text.splitlines() if "\t" in line)}
+
+
+def in_words(outcome):
+    """The name of an error or a signal, which the hostile server, built with any C library, gives as a number."""
+    kind, _, number = outcome.partition(" ")
+    if kind == "error":
+        return errno.errorcode[int(number)]
+    return signal.Signals(int(number)).name if kind == "signal" else outcome
 
 
 def show(rows):
