@@ -44,7 +44,7 @@ BYSTANDER = """if True:
     import ctypes, os, socket, sys
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.shmget(0x66737663, 4096, 0o1666) >= 0
-    assert libc.mq_open(b"/hostile-test", os.O_RDWR | os.O_CREAT, 0o666, None) >= 0
+    assert ctypes.CDLL("librt.so.1", use_errno=True).mq_open(b"/hostile-test", os.O_RDWR | os.O_CREAT, 0o666, None) >= 0
     door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     door.bind(b"\\0hostile-test")
     print("ready", flush=True)
