@@ -62,6 +62,7 @@ exec systemd-nspawn --directory=/mnt/root --machine="$name" "$@"
 # The system's own services hang on multi-user.target; what basic.target brings by itself is masked,
 # and what fstab asks for is mounted as in any other system.
 BOOT = ("--boot", "systemd.unit=basic.target", "systemd.mask=timers.target", "systemd.mask=tmp.mount",
+        "systemd.mask=systemd-modules-load.service",  # the kernel is not the machine's
         "systemd.wants=remote-fs.target")
 
 
