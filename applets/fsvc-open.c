@@ -10,6 +10,7 @@
 #include "launch.h"
 #include "mountapi.h"
 #include "privs.h"
+#include "sandbox.h"
 #include "words.h"
 
 #include <stdio.h>
@@ -46,9 +47,9 @@ static const char help[] =
 	"  --instance=%i    the instance of the unit, which tells who mounts: SERVER believes to be run by\n"
 	"                   that user, so that its files are theirs\n"
 	"  --as-root        SERVER believes to be run by root\n"
-	"  --uncontained    run SERVER although this process has privileges left, which is "
-	"refused\n"
-	"                   otherwise: for tests\n"
+	"  --uncontained    run SERVER although this process has privileges left or is in no "
+	"sandbox,\n"
+	"                   which is refused otherwise: for tests\n"
 	"  --help           this text\n"
 	"  --version        the version\n"
 	"\n"
@@ -119,7 +120,8 @@ static int check_contained(const struct arguments *arguments)
 {
 	const char *what;
 
-	if (arguments->uncontained || !privs_left(&what))
+	if (arguments->uncontained ||
+	    (!privs_left(&what) && !sandbox_lacks(arguments->remote, &what)))
 		return 0;
 	diag_error("refusing to run %s: the service has %s; see its unit, or use --uncontained",
 		   arguments->server[0], what);

@@ -230,6 +230,16 @@ def test_an_attacker_in_a_server_gets_nowhere(machine):
     assert shouted["PRIORITY"] == "6"
 
 
+def test_a_service_that_has_lost_a_piece_of_its_sandbox_does_not_start(machine):
+    dropin = machine.path(f"{UNITS}/fsvc-lost@.service.d/50-lost.conf")
+    dropin.parent.mkdir()
+    dropin.write_text("[Service]\nDynamicUser=no\nUser=nobody\nRootDirectory=\nProtectSystem=no\n")
+    add_service(machine, "lost", "/usr/bin/fsvc-open -- squashfuse -f")
+    failed = mount(machine, "lost", "/images/tree.img", check=False)
+    assert failed.returncode == 1
+    assert "refusing to run squashfuse: the service has a root directory that may be" in log_that_is_named(machine, failed)
+
+
 def test_two_servers_of_a_type_have_two_users(machine, tree):
     """Who has another's user can signal it, and read its memory."""
     machine.run("mkdir", "-p", "/images/other")

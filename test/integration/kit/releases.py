@@ -25,14 +25,18 @@ TESTS = REPO / "test" / "integration"
 PYTEST = ("/usr/bin/python3", "-m", "pytest", "--color=no", "-q")
 MINUTES = 60
 
-# What test/check installs for the tests without a machine, and what makes the release a machine.
+# What test/check installs for the tests without a machine, and what makes the release a machine; what differs is below.
 PACKAGES = (
     "gcc", "g++", "libc6-dev", "ninja-build", "pkg-config", "libcmocka-dev", "libfuse3-dev", "libseccomp-dev",
     "libsystemd-dev", "python3-pytest", "fuse3", "squashfuse", "squashfs-tools", "e2fsprogs", "util-linux", "mount",
     "procps", "groff", "mandoc", "systemd", "systemd-sysv", "dbus",
 )
-MESON = {"bullseye": "meson/bookworm"}  # its own is older than what meson.build asks for
-RELEASES = ("bullseye", "bookworm", "trixie", "sid")
+RELEASES = {
+    "bullseye": ("meson/bookworm",),  # its own is older than what meson.build asks for
+    "bookworm": ("meson",),
+    "trixie": ("meson", "systemd-dev"),
+    "sid": ("meson", "systemd-dev"),
+}
 
 # What is booted, and the one test that is too long for four releases.
 IN_A_MACHINE = ("test_machine.py", "test_escape.py")
@@ -98,7 +102,7 @@ def examine(release):
     """The row of a release."""
     row, started = Row(release), time.monotonic()
     try:
-        root = debian.unpacked(release, (*PACKAGES, MESON.get(release, "meson")))
+        root = debian.unpacked(release, (*PACKAGES, *RELEASES[release]))
         with tempfile.TemporaryDirectory(prefix="fsvc-releases-", dir="/var/tmp") as build:
             os.chmod(build, 0o755)
             fill(row, root, Path(build))
