@@ -184,6 +184,7 @@ def tree(tmp_path_factory):
     """A directory with some of everything that a filesystem holds."""
     root = tmp_path_factory.mktemp("tree")
     (root / "sub" / "deep").mkdir(parents=True)
+    (root / "sub" / "bare").mkdir()
     (root / "empty").touch()
     (root / "text").write_text("the same everywhere\n")
     (root / "sub" / "numbers").write_bytes(bytes(range(256)) * 4096)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The service's side of the protocol, in the test's own hands: polite as far as the test wants it to be."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
