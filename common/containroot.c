@@ -156,6 +156,9 @@ static int furnish(uid_t uid, char *const *more)
 		if (error == 0 &&
 		    mknod(devices[i].path, S_IFCHR | 0666, makedev(1, devices[i].minor)) < 0)
 			error = -errno;
+	/* Where execveat(2)'s programs are looked for by TOMOYO of older kernels (5.10). */
+	if (error == 0 && symlink("/proc/self/fd", "dev/fd") < 0)
+		error = -errno;
 	if (error == 0)
 		error = make_users(uid);
 	if (error == 0)

@@ -210,6 +210,26 @@ static bool is_kernels(const char *pid)
 	return readlink(path, target, sizeof(target)) < 0;
 }
 
+/* What a process may do, as its status has it. */
+static void say_status(const char *pid)
+{
+	static const char *const names[] = { "CapPrm:", "CapBnd:", "NoNewPrivs:", "Seccomp:" };
+	char path[300], line[256], text[256] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%s/status", pid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			if (strncmp(line, names[i], strlen(names[i])) == 0)
+				strncat(text, line, sizeof(text) - strlen(text) - 1);
+	for (char *blank = text; (blank = strpbrk(blank, "\t\n"));)
+		*blank = ' ';
+	say("spared: %s", text);
+	if (file)
+		fclose(file);
+}
+
 /* end: ends, as at each shutdown, all processes but those that the root lives by. */
 static int end_processes(char **words)
 {
@@ -222,8 +242,9 @@ static int end_processes(char **words)
 		    !is_kernels(entry->d_name)) {
 			bool spared = keeps_root(entry->d_name);
 
-			say("%s process %s", spared ? "sparing" : "ending", entry->d_name);
-			if (!spared)
+			if (spared)
+				say_status(entry->d_name);
+			else
 				kill(atoi(entry->d_name), SIGKILL);
 		}
 	if (!directory)

@@ -247,6 +247,11 @@ def test_a_terminal_that_is_interrupted_ends_no_mount(mounted, server):
     assert os.getpgid(server) != os.getpgid(mounted.pid)
 
 
+def test_a_server_does_not_end_by_speaking_when_nobody_listens_any_more(mounted, server):
+    for pid in server, *mounted.services():
+        assert int(status(pid)["SigIgn"], 16) == 1 << (signal.SIGPIPE - 1)
+
+
 # containment, as the kernel tells of it
 
 
@@ -268,6 +273,19 @@ def test_each_mount_has_another_user(mounted, mount, work, server):
     succeeds(mount(mountpoint=place))
     assert len({os.stat(f"/proc/{pid}").st_uid for pid in mounted.services()}) == 2
     unmount(place)
+
+
+def test_many_at_once_have_a_user_each(listening, run, work, image):
+    listener = listening("squashfs", *SQUASHFUSE, preexec_fn=without_system_call(GETRANDOM, errno.ENOSYS))
+    places = [work / f"at-once-{number}" for number in range(12)]
+    for place in places:
+        place.mkdir()
+    helpers = [run(*HELPER, image, place, "-t", "squashfs") for place in places]
+    for helper in helpers:
+        succeeds(helper.wait(40))
+    assert len({os.stat(f"/proc/{pid}").st_uid for pid in listener.services()}) == 12
+    for place in places:
+        unmount(place)
 
 
 def test_a_server_has_no_privilege(mounted, server):
@@ -342,10 +360,18 @@ def test_a_server_has_no_descriptor_of_others(mounted, server):
     assert kinds <= {"null", "pipe", "", "fuse"}  # the image is the root of a mount of its own
 
 
-def test_a_server_knows_nothing_of_its_starters_environment(listening, mount, mountpoint):
-    listener = listening("squashfs", *SQUASHFUSE, env={**os.environ, "SECRET": "word"})
+def test_a_server_has_nothing_of_its_starters(listening, mount, mountpoint, work):
+    """Neither environment nor groups nor standard input."""
+    (work / "input").write_text("secret")
+    with open(work / "input") as stdin:
+        listener = listening("squashfs", *SQUASHFUSE, env={**os.environ, "SECRET": "word"}, stdin=stdin,
+                             preexec_fn=lambda: os.setgroups([4, 5]))
     succeeds(mount())
-    assert b"SECRET" not in Path(f"/proc/{listener.the_server()}/environ").read_bytes()
+    server = listener.the_server()
+    assert status(listener.pid)["Groups"].split() == ["4", "5"]
+    assert status(server)["Groups"].split() == []
+    assert b"SECRET" not in Path(f"/proc/{server}/environ").read_bytes()
+    assert os.readlink(f"/proc/{server}/fd/0") == "/dev/null"
     unmount(mountpoint)
 
 
@@ -481,7 +507,7 @@ def test_many_that_hang_up_are_survived(listening, mount, mountpoint):
     listener = listening("squashfs", *SQUASHFUSE)
     for _ in range(100):
         connect().close()
-    wait_for(lambda: not listener.services(), 60, what="the end of all services")
+    wait_for(lambda: listener.said().count("no connection to a mount helper") == 100, 60, "the end of all services")
     succeeds(mount())
     unmount(mountpoint)
 
@@ -596,8 +622,8 @@ def test_what_a_server_says_is_shown_behind_its_name(talker):
 
 
 def test_a_server_moves_no_cursor(talker):
-    said = talker(r'os.write(2, b"\x1b[2Jred\x1b[31m\x07\r\x00\xff\xe2\x80\xae\n")')
-    assert "red" in said
+    said = talker(r'os.write(2, b"\x1b[2Jred\x1b[31m\x07\r\x00\xff\xe2\x80\xaeend\n")')
+    assert "red" in said and "end\n" in said
     assert all(line.isprintable() for line in said.split("\n"))
 
 

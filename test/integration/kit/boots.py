@@ -26,9 +26,11 @@ def compiled_init(directory, headers):
 
 
 def libraries(program):
-    """What a dynamic program needs to run, its loader included: names as they are looked for."""
+    """What a dynamic program needs to run, its loader included: names as they are looked for. And what the C library
+    loads by itself when a thread is cancelled, as libfuse does at the end: without it the server is aborted."""
     listed = subprocess.run(["ldd", program], check=True, stdout=subprocess.PIPE, text=True).stdout
-    return [Path(path) for path in re.findall(r"(/\S+) \(0x", listed)]
+    found = [Path(path) for path in re.findall(r"(/\S+) \(0x", listed)]
+    return [*found, next(path for path in found if path.name == "libc.so.6").with_name("libgcc_s.so.1")]
 
 
 class Tree:

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""fsvc-listen limits all processes of a mount together, where cgroups of version 2 are: in a virtual machine."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from kit import boots, kernels
+from test_boot import executable, init  # fixtures
+
+BOOT = """
+mount proc proc /proc
+mount devtmpfs dev /dev
+mount tmpfs run /run mode=755
+{modules}
+start /bin/fsvc-listen --memory=48M --processes=30 --read-only squashfs -- squashfuse -f
+await /run/filesystems/squashfs
+run /bin/fuservicemount3 /dev/vda /mnt -t squashfs
+mount cgroup2 cgroup /cgroup
+say limits
+run /bin/grep -r . /cgroup/fsvc --include=memory.max --include=memory.swap.max --include=pids.max
+say processes
+run /bin/grep -rc . /cgroup/fsvc --include=cgroup.procs
+run /bin/fsvc-umount /mnt
+say afterwards
+run /bin/find /cgroup/fsvc -type d
+say over
+"""
+
+
+@pytest.fixture(scope="module")
+def console(executable, init, tmp_path_factory):
+    """What a machine has shown that has made one mount, and unmounted it."""
+    try:
+        kernel = kernels.fetch(kernels.RELEASES[1])
+    except kernels.NoMirror as reason:
+        pytest.skip(str(reason))
+    work = tmp_path_factory.mktemp("cgroups")
+    tree = boots.Tree(work / "initramfs")
+    tree.add(init, "/init")
+    tree.add(executable, "/bin/fsvc")
+    for applet in "fsvc-listen", "fuservicemount3", "fsvc-umount":
+        tree.link(f"/bin/{applet}", "fsvc")
+    for program in shutil.which("squashfuse"), "/bin/grep", "/usr/bin/find":
+        tree.add_program(program)
+    tree.link("/bin/find", "/usr/bin/find")
+    tree.directories("/mnt", "/tmp")
+    for module in kernel.modules:
+        tree.add(module, f"/modules/{module.name}")
+    tree.write("/etc/boot", BOOT.format(modules="\n".join(f"load /modules/{each.name}" for each in kernel.modules)))
+    image = work / "image"
+    subprocess.run(["mksquashfs", tree.root / "etc", image, "-quiet", "-no-progress"], check=True)
+    said, console = boots.boot(kernel, tree.cpio(work / "initramfs.cpio"), image)
+    assert said[-2:] == ["over", "off"], console
+    return console.replace("\r", "")
+
+
+def between(console, first, second):
+    return console.partition(f"BOOT: {first}\n")[2].partition(f"BOOT: {second}")[0]
+
+
+def test_no_piece_is_missing(console):
+    assert "without" not in console
+
+
+def test_a_mount_has_a_cgroup_with_limits(console):
+    found = dict(re.findall(r"^/cgroup/fsvc/[0-9.]+/([\w.]+):(.*)$", between(console, "limits", "processes"), re.M))
+    assert found == {"memory.max": str(48 << 20), "memory.swap.max": "0", "pids.max": "30"}
+
+
+def test_all_its_processes_are_in_there(console):
+    counts = re.findall(r"^/cgroup/fsvc/[0-9.]+/cgroup.procs:(\d+)$", between(console, "processes", "afterwards"), re.M)
+    assert counts == ["2"]  # fsvc-open and the server
+
+
+def test_nothing_is_left_of_it(console):
+    assert between(console, "afterwards", "over") == "/cgroup/fsvc\n"
