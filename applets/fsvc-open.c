@@ -10,6 +10,7 @@
 #include "launch.h"
 #include "mountapi.h"
 #include "privs.h"
+#include "surroundings.h"
 #include "words.h"
 
 #include <stdio.h>
@@ -48,9 +49,9 @@ static const char help[] =
 	"  --as-root        SERVER believes to be run by root\n"
 	"  --root-filesystem  begin SERVER's name with '@', so that it is spared when the machine shuts "
 	"down\n"
-	"  --uncontained    run SERVER although this process has privileges left, which is "
-	"refused\n"
-	"                   otherwise: for tests\n"
+	"  --uncontained    run SERVER although this process has privileges left or is in no "
+	"sandbox,\n"
+	"                   which is refused otherwise: for tests\n"
 	"  --help           this text\n"
 	"  --version        the version\n"
 	"\n"
@@ -123,7 +124,8 @@ static int check_contained(const struct arguments *arguments)
 {
 	const char *what;
 
-	if (arguments->uncontained || !privs_left(&what))
+	if (arguments->uncontained ||
+	    (!privs_left(&what) && !surroundings_lack(arguments->remote, &what)))
 		return 0;
 	diag_error("refusing to run %s: the service has %s; see its unit, or use --uncontained",
 		   arguments->server[0], what);

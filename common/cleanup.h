@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,13 @@ static inline void cleanup_file(FILE **filep)
 		fclose(*filep);
 }
 
-#define _cleanup_file_  __attribute__((cleanup(cleanup_file)))
-#define _cleanup_close_ __attribute__((cleanup(cleanup_fd)))
-#define _cleanup_free_  __attribute__((cleanup(cleanup_pointer)))
+static inline void cleanup_directory(DIR **directoryp)
+{
+	if (*directoryp)
+		closedir(*directoryp);
+}
+
+#define _cleanup_directory_ __attribute__((cleanup(cleanup_directory)))
+#define _cleanup_file_      __attribute__((cleanup(cleanup_file)))
+#define _cleanup_close_     __attribute__((cleanup(cleanup_fd)))
+#define _cleanup_free_      __attribute__((cleanup(cleanup_pointer)))

@@ -80,16 +80,10 @@ static int open_all_cgroups(void)
 	return all < 0 ? -errno : all;
 }
 
-static void cleanup_directory(DIR **directory)
-{
-	if (*directory)
-		closedir(*directory);
-}
-
 /* Those of a listener that has ended before its services. */
 static void remove_empty(int cgroup)
 {
-	__attribute__((cleanup(cleanup_directory))) DIR *directory = NULL;
+	_cleanup_directory_ DIR *directory = NULL;
 	_cleanup_close_ int fd = openat(cgroup, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct dirent *entry;
 

@@ -22,16 +22,10 @@
 /* Who may open it could keep all others from going on: root alone may. */
 #define LOCK SERVICE_SOCKET_DIR "/.lock"
 
-static void cleanup_directory(DIR **directory)
-{
-	if (*directory)
-		closedir(*directory);
-}
-
 /* The owner of /proc/PID is the process's effective user, whatever else it hides. */
 static int mark_used(int proc, bool used[USERS])
 {
-	__attribute__((cleanup(cleanup_directory))) DIR *directory = NULL;
+	_cleanup_directory_ DIR *directory = NULL;
 	_cleanup_close_ int fd = openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct dirent *entry;
 

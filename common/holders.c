@@ -3,20 +3,11 @@
 
 #include "cleanup.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 
 /* More names than these help nobody. */
 #define MOST_NAMES 5
-
-static void close_directory(DIR **directory)
-{
-	if (*directory)
-		closedir(*directory);
-}
-
-#define _cleanup_directory_ __attribute__((cleanup(close_directory)))
 
 /* Whether the link NAME of a process, opened as DIRECTORY, leads to something on the mount. */
 static bool leads_to(int directory, const char *name, int mount)

@@ -258,18 +258,43 @@ void mtab_remove(const char *target, const char *option)
 	privs_as_root(apply, &(struct change){ .entry = &entry, .remove = true });
 }
 
-int mtab_find_server(const char *target, struct process *server)
+static int read_server(const char *line, struct process *server)
 {
-	_cleanup_file_ FILE *table = fopen(TABLE, "re");
-	_cleanup_free_ char *line = NULL, *value = NULL;
+	_cleanup_free_ char *value = value_of(line, " ATTRS=");
 
-	*server = (struct process){ 0 };
-	if (table && find_last(table, target, NULL, &line) > 0)
-		value = value_of(line, " ATTRS=");
 	if (value && sscanf(value, SERVER_PATTERN, &server->pid, &server->start) == 2)
 		return 0;
 	*server = (struct process){ 0 };
 	return -ENOENT;
+}
+
+int mtab_find_server(const char *target, struct process *server)
+{
+	_cleanup_file_ FILE *table = fopen(TABLE, "re");
+	_cleanup_free_ char *line = NULL;
+
+	*server = (struct process){ 0 };
+	return table && find_last(table, target, NULL, &line) > 0 ? read_server(line, server)
+								  : -ENOENT;
+}
+
+int mtab_each_server(void (*take)(void *argument, const struct mtab_entry *entry), void *argument)
+{
+	_cleanup_file_ FILE *table = fopen(TABLE, "re");
+	_cleanup_free_ char *line = NULL;
+	size_t room = 0;
+
+	if (!table)
+		return errno == ENOENT ? 0 : -errno;
+	while (getline(&line, &room, table) >= 0) {
+		_cleanup_free_ char *source = value_of(line, "SRC="),
+				    *target = value_of(line, " TARGET=");
+		struct mtab_entry entry = { .source = source, .target = target };
+
+		if (source && target && read_server(line, &entry.server) == 0)
+			take(argument, &entry);
+	}
+	return 0;
 }
 
 #else
@@ -284,8 +309,7 @@ int mtab_add(const struct mtab_entry *entry)
 
 void mtab_remove(const char *target, const char *option)
 {
-	(void)target;
-	(void)option;
+	(void)target, (void)option;
 }
 
 int mtab_find_server(const char *target, struct process *server)
@@ -293,6 +317,12 @@ int mtab_find_server(const char *target, struct process *server)
 	(void)target;
 	*server = (struct process){ 0 };
 	return -ENOENT;
+}
+
+int mtab_each_server(void (*take)(void *argument, const struct mtab_entry *entry), void *argument)
+{
+	(void)take, (void)argument;
+	return 0;
 }
 
 #endif

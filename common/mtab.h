@@ -43,3 +43,9 @@ void mtab_remove(const char *target, const char *option);
  * Returns 0; -ENOENT where none is recorded; or another negative errno.
  */
 int mtab_find_server(const char *target, struct process *server);
+
+/*
+ * Calls TAKE, with ARGUMENT, for each mount that has a server recorded, in the order in which they
+ * were mounted. Returns 0, also where there is no table, or a negative errno.
+ */
+int mtab_each_server(void (*take)(void *argument, const struct mtab_entry *entry), void *argument);

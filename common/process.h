@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,3 +18,21 @@ struct process {
  * that the caller may know of.
  */
 int process_identify(pid_t pid, struct process *process);
+
+/* All processes that the caller may know of, as they are at one time. */
+struct processes {
+	struct process_entry {
+		pid_t pid, parent;
+		int64_t memory; /* resident, in bytes */
+		int64_t family; /* the same of all that have come from it, itself included */
+	} * entries;            /* by pid */
+	size_t count;
+};
+
+/* Returns 0 or a negative errno; processes_free() releases PROCESSES either way. */
+int processes_load(struct processes *processes);
+
+/* The resident memory, in bytes, of PID and all processes that have come from it; 0: not known. */
+int64_t processes_memory(const struct processes *processes, pid_t pid);
+
+void processes_free(struct processes *processes);

@@ -3,6 +3,7 @@
 
 #include "argfile.h"
 #include "cleanup.h"
+#include "handshake.h"
 #include "interrupt.h"
 #include "mountapi.h"
 #include "openfile.h"
@@ -334,29 +335,25 @@ static int serve_command(struct session *session)
 
 static int send_hello(struct session *session)
 {
-	struct wire_packet hello = { .kind = WIRE_HELLO,
-				     .min_version = WIRE_VERSION,
-				     .max_version = WIRE_VERSION };
+	uint32_t flags = session->policy->root ? WIRE_HELLO_FUSEBLK : 0;
 
 	if (policy_allows_other(session->policy))
-		hello.flags |= WIRE_HELLO_ALLOW_OTHER;
-	if (session->policy->root)
-		hello.flags |= WIRE_HELLO_FUSEBLK;
-	return channel_send(&session->channel, &hello, -1);
+		flags |= WIRE_HELLO_ALLOW_OTHER;
+	return handshake_begin(&session->channel, flags);
 }
 
 static int receive_version(struct session *session)
 {
-	struct wire_packet reply;
-	int error = channel_receive(&session->channel, &reply, NULL);
+	uint16_t version;
+	int error = handshake_answer(&session->channel, &version);
 
-	if (error < 0 && error != -EPROTO && error != -EINVAL)
+	if (error < 0 && error != -EPROTO)
 		return lost(session, error);
-	if (error == 0 && reply.kind == WIRE_HELLO_REPLY && reply.version == WIRE_VERSION)
+	if (error == 0)
 		return 0;
 	session->service_failed = true;
 	blame(session, "the service does not speak version %d of the protocol", WIRE_VERSION);
-	return -EPROTO;
+	return error;
 }
 
 /* What every service gets: the command line, and an open /dev/fuse. */

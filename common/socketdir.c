@@ -4,11 +4,10 @@
 #include "cleanup.h"
 #include "config.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -170,4 +169,31 @@ int socketdir_listen(const char *subtype, char **pathp, const char **why)
 		return fd;
 	error = listen_at(fd, *pathp);
 	return error < 0 ? error : take_fd(&fd);
+}
+
+int socketdir_list(struct words *types)
+{
+	_cleanup_directory_ DIR *directory = opendir(SERVICE_SOCKET_DIR);
+	const struct dirent *entry;
+	struct stat status;
+
+	if (!directory)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(directory)))
+		/* What begins with a dot is not in its place yet. */
+		if (entry->d_name[0] != '.' &&
+		    fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISSOCK(status.st_mode))
+			words_add(types, entry->d_name);
+	return types->failed ? -ENOMEM : 0;
+}
+
+const char *socketdir_type(const char *path)
+{
+	const size_t length = strlen(SERVICE_SOCKET_DIR);
+
+	if (strncmp(path, SERVICE_SOCKET_DIR, length) != 0 || path[length] != '/')
+		return NULL;
+	path += length + 1;
+	return *path && !strchr(path, '/') ? path : NULL;
 }

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include "words.h"
+
 /*
  * Finds the socket for SUBTYPE, if nobody but root can have put it there: owned by root, in a
  * directory that root owns and nobody else writes. *PATHP: its path, which the caller frees; also
@@ -26,3 +28,14 @@ int socketdir_make(const char **why);
  * somebody listens there.
  */
 int socketdir_listen(const char *subtype, char **pathp, const char **why);
+
+/*
+ * Adds to TYPES the name of each socket in the directory, trusted or not.
+ * Returns 0, also where there is no directory, or a negative errno.
+ */
+int socketdir_list(struct words *types);
+
+/*
+ * The type whose socket has PATH; NULL where PATH is not in the directory. It points into PATH.
+ */
+const char *socketdir_type(const char *path);

@@ -71,6 +71,30 @@ void words_add_expanded(struct words *words, const char *word, struct words_expa
 		words->failed = true;
 }
 
+bool words_have(const struct words *words, const char *word)
+{
+	for (size_t i = 0; i < words->count; i++)
+		if (strcmp(words->argv[i], word) == 0)
+			return true;
+	return false;
+}
+
+char *words_join(const struct words *words, char separator)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	for (size_t i = 0; i < words->count; i++)
+		fprintf(out, "%.*s%s", i > 0, &separator, words->argv[i]);
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
 void words_free(struct words *words)
 {
 	for (size_t i = 0; i < words->count; i++)

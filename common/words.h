@@ -29,4 +29,10 @@ void words_add_all(struct words *words, const char *const *more);
  */
 void words_add_expanded(struct words *words, const char *word, struct words_expansion *expansions);
 
+/* Whether WORD is one of them. */
+bool words_have(const struct words *words, const char *word);
+
+/* All of them in one text, with SEPARATOR between, which the caller frees; NULL: no memory. */
+char *words_join(const struct words *words, char separator);
+
 void words_free(struct words *words);

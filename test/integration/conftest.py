@@ -14,7 +14,7 @@ import pytest
 
 pytest.register_assert_rewrite("kit")
 
-from kit import mounts, programs
+from kit import mounts, programs, protocol
 from kit.activation import Service
 from kit.fake_helper import SERVERS_BY_NAME, FakeHelper
 from kit.fake_service import HELPER, SOCKETS, Attempt, Listener
@@ -159,6 +159,21 @@ def attempt(start):
 
 
 @pytest.fixture
+def recorded(attempt):
+    """A mount of a service whose server is a process of its own: the mount, and the server's pid."""
+
+    @contextlib.contextmanager
+    def recorded(*options, **details):
+        begun = attempt(*options, **details)
+        begun.prepare()
+        with programs.forked(lambda: begun.service.send(protocol.byee(0))) as server:
+            assert begun.helper.wait().code == 0
+            yield begun, server
+
+    return recorded
+
+
+@pytest.fixture
 def activate(closing):
     """Starts a server as a service, where the test is the helper."""
     return lambda *server, **options: closing(FakeHelper(server, **options))
@@ -169,6 +184,7 @@ def tree(tmp_path_factory):
     """A directory with some of everything that a filesystem holds."""
     root = tmp_path_factory.mktemp("tree")
     (root / "sub" / "deep").mkdir(parents=True)
+    (root / "sub" / "bare").mkdir()
     (root / "empty").touch()
     (root / "text").write_text("the same everywhere\n")
     (root / "sub" / "numbers").write_bytes(bytes(range(256)) * 4096)

@@ -255,4 +255,4 @@ def test_a_server_has_no_descriptor_but_the_standard_ones(told):
         tell([os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if int(name) > 2
               and os.path.exists(f"/proc/self/fd/{name}")])
     """)
-    assert found == []
+    assert [name for name in found if "/libffi.so" not in name] == []  # Python's own, since libffi 3.5

@@ -8,7 +8,7 @@ import pytest
 
 from kit import mounts, protocol
 from kit.channel import HungUp
-from kit.fake_helper import WITHOUT_PRIVILEGES
+from kit.fake_helper import CONTAINED, ROOM, UNPRIVILEGED
 from kit.programs import AS_NOBODY, FSVC, NOBODY, family, wait_for
 
 FSVC_OPEN = [FSVC, "fsvc-open"]
@@ -38,20 +38,39 @@ def test_root_with_one_capability_left_refuses_to_start(activate):
 @pytest.mark.parametrize("words", [["--inh-caps=+chown", "--ambient-caps=+chown"], ["--inh-caps=+chown"]],
                          ids=["ambient", "inheritable"])
 def test_a_capability_that_came_from_outside_does_not_reach_the_server(greet, words):
-    helper = greet([*AS_NOBODY, "--no-new-privs", *words, *FSVC_OPEN, "--", "squashfuse"])
+    helper = greet([*ROOM, *AS_NOBODY, "--no-new-privs", *words, *FSVC_OPEN, "--", "squashfuse"])
     with contextlib.suppress(HungUp):  # refusing to start is as good
         helper.receive_command()
         assert_has_no_capability(helper.server.pid)
 
 
 def test_a_service_that_could_gain_privileges_refuses_to_start(activate):
-    could_gain = [word for word in WITHOUT_PRIVILEGES if word != "--no-new-privs"]
-    line = never_starts(activate(*could_gain, *FSVC_OPEN, "--", "squashfuse"))
+    could_gain = [word for word in UNPRIVILEGED if word != "--no-new-privs"]
+    line = never_starts(activate(*ROOM, *could_gain, *FSVC_OPEN, "--", "squashfuse"))
     assert "no_new_privs" in line or "new privileges" in line
 
 
+@pytest.mark.parametrize("piece, words", [("--filter", "no filter of system calls"), ("--root", "may be written to"),
+                                          ("--network", "a network")])
+def test_a_service_that_lacks_a_piece_of_the_sandbox_refuses_to_start(activate, piece, words):
+    """A service manager leaves out what it does not know, or what it may not do, and starts it all the same."""
+    if piece == "--network" and not has_network():
+        pytest.skip("there is no network here that a service could be left with")
+    assert words in never_starts(activate(*ROOM, piece, *UNPRIVILEGED, *FSVC_OPEN, "--", "squashfuse"))
+
+
+def test_a_service_that_is_to_have_a_network_has_one(activate):
+    helper = activate(*ROOM, "--network", *UNPRIVILEGED, *FSVC_OPEN, "--remote", "--", "squashfuse")
+    helper.handshake(["toy", "https://example.org/", "/m"])
+    assert helper.receive_command()  # it has started the server
+
+
+def has_network():
+    return len(os.listdir("/sys/class/net")) > 1
+
+
 def test_a_server_without_any_privilege_serves(greet, mountpoint):
-    helper = greet([*WITHOUT_PRIVILEGES, *FSVC_OPEN, "--", "squashfuse"])
+    helper = greet([*CONTAINED, *FSVC_OPEN, "--", "squashfuse"])
     commands = helper.commands_until("DOIT")
     helper.really_mount(commands)
     helper.send(protocol.reply())

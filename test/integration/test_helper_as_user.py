@@ -120,7 +120,7 @@ def test_a_users_limit_does_not_cut_the_mount_table(attempt, as_user, long_table
     begun = attempt(command=command, **as_user)
     begun.mount()
     assert mounts.entries_of(begun.mountpoint) == []
-    assert {path.name for path in Path("/run/mount").iterdir()} <= {"utab", "utab.lock"}
+    assert {path.name for path in Path("/run/mount").iterdir()} <= {"utab", "utab.lock", "utab.event"}
     begun.unmount()
 
 

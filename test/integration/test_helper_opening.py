@@ -82,7 +82,7 @@ OTHER_SPELLINGS = {
 def test_an_open_of_a_file_nobody_named_is_refused(attempt, source, work, spell):
     (work / "other").write_text("secret")
     (work / "link").symlink_to(source)
-    (work / "hard").hardlink_to(source)
+    os.link(source, work / "hard")
     path, service = str(spell(source)), attempt(cwd=work).service
     assert service.open(path) == (errno.EACCES, path, None)
     assert service.open(path) == (errno.EACCES, path, None), "asking twice helps nobody"

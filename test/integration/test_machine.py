@@ -226,6 +226,16 @@ def test_an_attacker_in_a_server_gets_nowhere(machine):
     assert shouted["PRIORITY"] == "6"
 
 
+def test_a_service_that_has_lost_a_piece_of_its_sandbox_does_not_start(machine):
+    dropin = machine.path(f"{UNITS}/fsvc-lost@.service.d/50-lost.conf")
+    dropin.parent.mkdir()
+    dropin.write_text("[Service]\nDynamicUser=no\nUser=nobody\nRootDirectory=\nProtectSystem=no\n")
+    add_service(machine, "lost", "/usr/bin/fsvc-open -- squashfuse -f")
+    failed = mount(machine, "lost", "/images/tree.img", check=False)
+    assert failed.returncode == 1
+    assert "refusing to run squashfuse: the service has a root directory that may be" in log_that_is_named(machine, failed)
+
+
 def test_two_servers_of_a_type_have_two_users(machine, tree):
     """Who has another's user can signal it, and read its memory."""
     machine.run("mkdir", "-p", "/images/other")
@@ -239,15 +249,31 @@ def test_systemd_rates_the_exposure_of_each_service_as_low(machine):
     listed = machine.run("systemctl", "list-unit-files", "--no-legend", "fsvc-*@.service").stdout
     names = {line.split()[0] for line in listed.splitlines()}
     assert names >= {f"fsvc-{name}@.service" for name in SERVICES}
+    highest = 0.6 if systemd_version(machine) < 249 else 0.5  # it knows no way to name no family of addresses
     for name in names:
         report = machine.run("systemd-analyze", "security", "--no-pager", name).stdout
-        assert float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", report)[1]) <= 0.5, report
+        assert float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", report)[1]) <= highest, report
 
 
-def test_systemd_finds_no_fault_in_the_units(machine):
+def unknown_before(version):
+    """The lines of the sandbox that a systemd does not know, by doc/services.md."""
+    table = re.findall(r"^\| before (\d+) \| `(\S+)` \|", (REPO / "doc/services.md").read_text(), re.M)
+    assert table
+    return {line for since, line in table if version < int(since)}
+
+
+def test_systemd_finds_no_fault_in_the_units_but_what_the_document_says(machine):
+    """A fault would mean that a line of the sandbox is ignored."""
     units = [f"fsvc-{name}{kind}" for name in SERVICES for kind in (".socket", "@.service")]
-    found = machine.run("systemd-analyze", "verify", *units)
-    assert found.stdout + found.stderr == ""
+    found = machine.run("systemd-analyze", "verify", *units, check=False)
+    complaints = re.findall(r"(/\S+):(\d+): (.*)", found.stdout + found.stderr)
+    assert len(complaints) == len((found.stdout + found.stderr).splitlines())
+    ignored = {machine.path(path).read_text().splitlines()[int(number) - 1] for path, number, _ in complaints}
+    assert ignored == unknown_before(systemd_version(machine))
+
+
+def systemd_version(machine):
+    return int(machine.run("systemctl", "--version").stdout.split()[1])
 
 
 # many

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from kit import mounts
-from kit.fake_helper import SERVERS_BY_NAME, SINGLE_FILE, WITHOUT_PRIVILEGES
+from kit.fake_helper import CONTAINED, SERVERS_BY_NAME, SINGLE_FILE
 from kit.fake_service import HELPER, assert_names_the_journal
 from kit.programs import FSVC, wait_for
 
@@ -151,7 +151,7 @@ def test_a_missing_source_is_named(single_file, mount, mountpoint, work):
 
 
 @pytest.fixture(params=[[FSVC, "fsvc-open", "--uncontained", "--", "squashfuse"],
-                        [*WITHOUT_PRIVILEGES, FSVC, "fsvc-open", "--read-only", "--", "squashfuse"]],
+                        [*CONTAINED, FSVC, "fsvc-open", "--read-only", "--", "squashfuse"]],
                 ids=["uncontained", "contained"])
 def squashfuse(request, serve):
     return serve(*request.param)

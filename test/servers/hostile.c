@@ -55,9 +55,11 @@ static const char *run(const struct attempt *attempt, char *room, size_t size)
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return "no process";
 	if (WIFSIGNALED(status))
-		snprintf(room, size, "SIG%s", sigabbrev_np(WTERMSIG(status)));
+		snprintf(room, size, "signal %d", WTERMSIG(status));
+	else if (result < 0)
+		snprintf(room, size, "error %d", -result);
 	else
-		snprintf(room, size, "%s", result >= 0 ? "done" : strerrorname_np(-result));
+		return "done";
 	return room;
 }
 

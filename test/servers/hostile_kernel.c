@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What only a privileged process may ask of the kernel, and what it should not offer to anybody. */
 #include "hostile.h"
+#include "newcalls.h"
 
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -15,12 +16,10 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/timex.h>
 #include <sys/un.h>
 #include <sys/wait.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Memory that is written and run: what an attacker's code needs to become a program. */
 #include "hostile.h"
+#include "newcalls.h"
 
 #include <fcntl.h>
 #include <stdint.h>
@@ -8,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

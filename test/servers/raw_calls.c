@@ -3,13 +3,14 @@
  * raw_calls SOURCE MOUNTPOINT: a static program that asks for its source by each system call that
  * there is, and prints how each ended: a name and an errno.
  */
+#include "newcalls.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <linux/stat.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static void tell(const char *name, long result)

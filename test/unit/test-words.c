@@ -3,6 +3,8 @@
 
 #include "words.h"
 
+#include <stdlib.h>
+
 #define _cleanup_words_ __attribute__((cleanup(words_free)))
 
 static void words_stand_in_their_order(void **state)
@@ -38,11 +40,30 @@ static void names_are_replaced_wherever_they_stand(void **state)
 	assert_true(expansions[0].used && expansions[1].used);
 }
 
+static void words_are_found_and_joined(void **state)
+{
+	_cleanup_words_ struct words words = { 0 };
+	char *text = words_join(&words, ',');
+
+	(void)state;
+	assert_string_equal(text, "");
+	free(text);
+	words_add(&words, "a b");
+	words_add(&words, "");
+	words_add(&words, "c");
+	text = words_join(&words, ',');
+	assert_string_equal(text, "a b,,c");
+	free(text);
+	assert_true(words_have(&words, "c") && words_have(&words, ""));
+	assert_false(words_have(&words, "a"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words_stand_in_their_order),
 		cmocka_unit_test(names_are_replaced_wherever_they_stand),
+		cmocka_unit_test(words_are_found_and_joined),
 	};
 
 	return cmocka_run_group_tests_name("words", tests, NULL, NULL);

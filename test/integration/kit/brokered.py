@@ -13,7 +13,7 @@ import pytest
 
 from . import protocol
 from .channel import HungUp
-from .fake_helper import WITHOUT_PRIVILEGES
+from .fake_helper import CONTAINED
 from .programs import FSVC
 
 INNER = (Path(__file__).parent / "inner.py").read_text()
@@ -38,7 +38,7 @@ def server(activate, source, mountpoint):
     """The helper of a server, behind the handshake."""
 
     def server(*command, options=(), words=(), flags=protocol.ALLOW_OTHER):
-        helper = activate(*WITHOUT_PRIVILEGES, FSVC, "fsvc-open", *words, "--", *command)
+        helper = activate(*CONTAINED, FSVC, "fsvc-open", *words, "--", *command)
         helper.handshake(["toy", str(source), str(mountpoint), *options], flags=flags)
         return helper
 

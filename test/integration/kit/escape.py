@@ -6,6 +6,7 @@ and that of fsvc-listen, and, to see that its attempts are real, as root outside
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from .machine import REPO, Machine
 from .programs import BUILD, SERVERS, family, wait_for
 
-HOSTILE = SERVERS / "hostile"
+HOSTILE, HOSTILE_NAMES = SERVERS / "hostile", SERVERS / "hostile.names"
 PLACE = "/usr/local/lib/hostile"  # where it can be run inside: a program is all that a service sees of the disk
 UNITS = "/etc/systemd/system"
 IMAGE, MOUNTPOINT = "/images/hostile.img", "/images/mnt"
@@ -47,7 +48,7 @@ BYSTANDER = """if True:
     import ctypes, os, socket, sys
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.shmget(0x66737663, 4096, 0o1666) >= 0
-    assert libc.mq_open(b"/hostile-test", os.O_RDWR | os.O_CREAT, 0o666, None) >= 0
+    assert ctypes.CDLL("librt.so.1", use_errno=True).mq_open(b"/hostile-test", os.O_RDWR | os.O_CREAT, 0o666, None) >= 0
     door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     door.bind(b"\\0hostile-test")
     print("ready", flush=True)
@@ -106,13 +107,19 @@ class Row(NamedTuple):
 
 def names():
     """What the hostile server tries; nothing where it is not built."""
-    if not HOSTILE.exists():
-        return []
-    return subprocess.run([HOSTILE, "--list"], check=True, text=True, capture_output=True).stdout.splitlines()
+    return HOSTILE_NAMES.read_text().splitlines() if HOSTILE_NAMES.exists() else []
 
 
 def outcomes(text):
-    return dict(line.split("\t") for line in text.splitlines() if "\t" in line)
+    return {name: in_words(outcome) for name, outcome in (line.split("\t") for line in text.splitlines() if "\t" in line)}
+
+
+def in_words(outcome):
+    """The name of an error or a signal, which the hostile server, built with any C library, gives as a number."""
+    kind, _, number = outcome.partition(" ")
+    if kind == "error":
+        return errno.errorcode[int(number)]
+    return signal.Signals(int(number)).name if kind == "signal" else outcome
 
 
 def show(tables):

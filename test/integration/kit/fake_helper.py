@@ -4,6 +4,7 @@
 import contextlib
 import fcntl
 import os
+import pathlib
 import socket
 import stat
 import subprocess
@@ -14,7 +15,9 @@ from .programs import AS_NOBODY, FSVC, SERVERS, Program
 
 # The connection arrives as standard input and becomes fd 3, as socket activation has it.
 ACTIVATE = 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@" 3<&0 </dev/null'
-WITHOUT_PRIVILEGES = [*AS_NOBODY, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
+ROOM = ["/usr/bin/python3", "-S", str(pathlib.Path(__file__).with_name("room.py"))]
+UNPRIVILEGED = [*AS_NOBODY, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
+CONTAINED = [*ROOM, *UNPRIVILEGED]
 SERVERS_BY_NAME = {  # one on either of libfuse's interfaces, and an unmodified one
     "single_file_ll": [SERVERS / "single_file_ll"],
     "single_file_hl": [SERVERS / "single_file_hl"],

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The service's side of the protocol, in the test's own hands: polite as far as the test wants it to be."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
@@ -27,14 +29,15 @@ class Opened(NamedTuple):
 
 
 class Listener:
-    """The socket where the helper looks for services of one subtype."""
+    """The socket where the helper looks for services of one subtype; without a backlog nobody listens there."""
 
     def __init__(self, subtype, mode=0o220, backlog=8):
         self.path = f"{SOCKETS}/{subtype}"
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.bind(self.path)
         os.chmod(self.path, mode)
-        self.socket.listen(backlog)
+        if backlog is not None:
+            self.socket.listen(backlog)
 
     def waits(self, patience=0):
         """Whether a helper stands at the door."""

@@ -62,6 +62,7 @@ exec systemd-nspawn --directory=/mnt/root --machine="$name" "$@"
 # The system's own services hang on multi-user.target; what basic.target brings by itself is masked,
 # and what fstab asks for is mounted as in any other system.
 BOOT = ("--boot", "systemd.unit=basic.target", "systemd.mask=timers.target", "systemd.mask=tmp.mount",
+        "systemd.mask=systemd-modules-load.service",  # the kernel is not the machine's
         "systemd.wants=remote-fs.target")
 
 
@@ -77,11 +78,14 @@ class Machine:
 
     count = 0
 
-    def __init__(self, root="/", layers=(REPO,), prepare=""):
-        """PREPARE is for the shell, in the system that is to boot."""
+    def __init__(self, root=None, layers=(REPO,), prepare=""):
+        """PREPARE is for the shell, in the system that is to boot.
+
+        Where no ROOT is given, $FSVC_MACHINE_ROOT or this system is what boots.
+        """
         Machine.count += 1
         self.name = f"fsvc-{os.getpid()}-{Machine.count}"
-        self.root, self.prepare = str(root), prepare
+        self.root, self.prepare = str(root or os.environ.get("FSVC_MACHINE_ROOT") or "/"), prepare
         self.layers = [str(path) for path in layers if self.root != "/" or path.stat().st_dev != os.stat("/").st_dev]
         self.console = tempfile.TemporaryFile()
         self.nspawn = None
@@ -239,7 +243,7 @@ def remove_tree(cgroup):
 
 def main():
     parser = argparse.ArgumentParser(description="Boot a throwaway machine and run one command in it, as root.")
-    parser.add_argument("--root", default="/", metavar="DIRECTORY", help="the system to boot (default: this one)")
+    parser.add_argument("--root", metavar="DIRECTORY", help="the system to boot (default: this one)")
     parser.add_argument("command", nargs="+")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -4,6 +4,8 @@
 Readers are strict, since they judge the project's code; packers take anything, since liars use them too.
 """
 
+from __future__ import annotations
+
 import struct
 from typing import NamedTuple
 

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What services there are: one for each socket in the service directory, and for each
+ * installed unit fsvc-*.socket. To know of them nobody is connected to and nothing is started.
+ */
+#pragma once
+
+#include "mounted.h"
+#include "systemd.h"
+
+/* What the caller can expect of a service. */
+#define LISTED_READY         "ready"
+#define LISTED_NOT_LISTENING "not-listening"
+#define LISTED_REFUSED       "refused" /* to the caller, by the rights of the socket */
+#define LISTED_UNSAFE        "unsafe"  /* others than root may have put it there */
+
+/* What is not known is NULL, or negative. */
+struct listed {
+	char *type;
+	const char *state;
+	const char *reason;         /* why it is unsafe */
+	char *socket;               /* its path, there or not */
+	char *unit;                 /* its socket unit */
+	char *enabled;              /* systemd's word for whether that is */
+	char *service;              /* the template of the services that it starts */
+	char *server;               /* the program that they run */
+	int64_t mounts;             /* now */
+	int64_t connections, limit; /* now, and at most */
+
+	/* Of an answer. */
+	int64_t version;
+	int64_t time; /* until it came, in thousandths of a second */
+	char *failure;
+
+	/* See sandbox.h. */
+	char *closed, *open;
+	int64_t exposure;
+};
+
+struct catalogue {
+	struct listed *items; /* by type */
+	size_t count;
+};
+
+/*
+ * SYSTEMD: to be asked for units, or NULL. MOUNTED: whose mounts are counted.
+ * Returns 0 or a negative errno; catalogue_free() releases CATALOGUE either way.
+ */
+int catalogue_load(struct catalogue *catalogue, struct systemd *systemd,
+		   const struct mounted_list *mounted);
+
+/*
+ * Shakes hands with the service, which that starts, and leaves, so that nothing is mounted. It has
+ * SECONDS to answer. LISTED->version, time and failure, which is NULL where all is well, tell how
+ * it went. Returns 0 or a negative errno.
+ */
+int catalogue_greet(struct listed *listed, unsigned int seconds);
+
+void catalogue_free(struct catalogue *catalogue);
+
+#define _cleanup_catalogue_ __attribute__((cleanup(catalogue_free)))

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The project in other Debian releases: built, installed and tested with what is theirs, down to systemd.
+
+In a container of the release it is built with warnings as errors, its unit tests are run, it is installed, and the
+integration tests that need no machine are run as they are, by that release's own Python and pytest. Then the tests
+with a machine boot the release's own systemd; pytest is this system's own there.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import subprocess
+import tempfile
+import time
+from concurrent import futures
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from . import debian
+from .machine import REPO
+
+TESTS = REPO / "test" / "integration"
+PYTEST = ("/usr/bin/python3", "-m", "pytest", "--color=no", "-q")
+MINUTES = 60
+
+# What test/check installs for the tests without a machine, and what makes the release a machine; what differs is below.
+PACKAGES = (
+    "gcc", "g++", "libc6-dev", "ninja-build", "pkg-config", "libcmocka-dev", "libfuse3-dev",
+    "libsystemd-dev", "python3-pytest", "fuse3", "squashfuse", "squashfs-tools", "e2fsprogs", "util-linux", "mount",
+    "procps", "groff", "mandoc", "systemd", "systemd-sysv", "dbus",
+)
+RELEASES = {
+    "bullseye": ("meson/bookworm",),  # its own is older than what meson.build asks for
+    "bookworm": ("meson",),
+    "trixie": ("meson", "systemd-dev"),
+    "sid": ("meson", "systemd-dev"),
+}
+
+# What is booted, and the one test that is too long for four releases.
+IN_A_MACHINE = ("test_machine.py", "test_escape.py")
+LEFT_OUT = "not a_thousand"
+ESCAPES = "test_escape.py::test_no_attempt_succeeds["
+
+VERSIONS = {"systemd": "systemd", "libfuse": "libfuse3-dev", "gcc": "gcc", "Python": "python3"}
+COLUMNS = ("release", *VERSIONS, "builds", "unit tests", "installs", "integration tests", "in a machine", "escapes")
+
+
+class Explanation(NamedTuple):
+    """Why a test fails in a release, where that is no fault of ours."""
+
+    release: str
+    test: str
+    words: str
+
+
+# One that does not fail any more is a failure too: these are facts, and not excuses.
+EXPLAINED: tuple[Explanation, ...] = ()
+
+
+class Result(NamedTuple):
+    """How a test ended."""
+
+    outcome: str  # passed, failed or skipped
+    words: str    # why
+
+
+class Broken(Exception):
+    """A step that failed, so that those after it make no sense; with what it said."""
+
+
+class Row:
+    """A release: the cells of the table, what is to be said about them, and what failed."""
+
+    def __init__(self, release):
+        self.release = release
+        self.cells = dict.fromkeys(COLUMNS, "-") | {"release": release}
+        self.skipped = ""            # why nothing could be tested
+        self.failures = []           # what nobody has explained
+        self.notes = []              # what failed or was skipped, in words
+        self.seconds = 0
+
+    def add(self, column, results):
+        """A cell of numbers, of what pytest has found."""
+        known = {each.test: each.words for each in EXPLAINED if each.release == self.release}
+        red = {name for name, result in results.items() if result.outcome == "failed"}
+        self.failures += [f"{name}: {results[name].words}" for name in sorted(red - known.keys())]
+        self.failures += [f"{name}: does not fail any more" for name in known.keys() & results.keys() - red]
+        self.notes += [f"`{name}` fails: {known.get(name, 'nobody knows why yet')}" for name in sorted(red)]
+        self.notes += sorted({f"skipped: {result.words}" for result in results.values() if result.outcome == "skipped"})
+        self.cells[column] = count(results)
+
+
+def count(results):
+    outcomes = [result.outcome for result in results.values()]
+    numbers = {outcome: outcomes.count(outcome) for outcome in ("passed", "failed", "skipped")}
+    return ", ".join(f"{number} {outcome}" for outcome, number in numbers.items() if number) or "none"
+
+
+def examine(release):
+    """The row of a release."""
+    row, started = Row(release), time.monotonic()
+    try:
+        root = debian.unpacked(release, (*PACKAGES, *RELEASES[release]))
+        with tempfile.TemporaryDirectory(prefix="fsvc-releases-", dir="/var/tmp") as build:
+            os.chmod(build, 0o755)
+            fill(row, root, Path(build))
+    except debian.Unavailable as reason:
+        row.skipped = str(reason)
+    except Exception as error:  # of one release, while others are still at work
+        row.failures.append(f"{error}")
+    row.seconds = time.monotonic() - started
+    return row
+
+
+def examine_all(releases):
+    """As many at a time as there are processors."""
+    with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(examine, releases))
+
+
+def fill(row, root, build):
+    """Runs all steps, up to one that leaves nothing to the next."""
+    row.cells.update(versions(root))
+    for column, step in (("builds", compile_it), ("unit tests", unit_tests), ("installs", install)):
+        try:
+            row.cells[column] = step(root, build)
+        except Broken:
+            row.cells[column] = "FAILED"
+            raise
+    row.add("integration tests", integration_tests(root, build))
+    found = machine_tests(root, build)
+    row.add("in a machine", {name: result for name, result in found.items() if not name.startswith(ESCAPES)})
+    row.add("escapes", {name: result for name, result in found.items() if name.startswith(ESCAPES)})
+    refused = [result.outcome for name, result in found.items() if name.startswith(ESCAPES)]
+    row.cells["escapes"] = f"{refused.count('passed')} of {len(refused)} refused"
+
+
+# the steps
+
+
+def versions(root):
+    """What the packages call their versions, without what Debian has made of it."""
+    asked = subprocess.run(["chroot", root, "dpkg-query", "--show", "--showformat=${Package} ${Version}\n", *VERSIONS.values()],
+                           check=True, capture_output=True, text=True, env={"PATH": debian.PATH}).stdout
+    found = dict(line.split() for line in asked.splitlines())
+    return {name: found[package].rpartition(":")[2].partition("-")[0] for name, package in VERSIONS.items()}
+
+
+def compile_it(root, build):
+    said(root, build, "meson", "setup", "--prefix=/usr", "-Dwerror=true", "-Dlibfuse3=enabled",
+         build, REPO)
+    said(root, build, "ninja", "-k0", "-C", build)
+    return "yes"
+
+
+def unit_tests(root, build):
+    lines = said(root, build, "meson", "test", "--no-rebuild", "--print-errorlogs", "-C", build).splitlines()
+    passed, = [line.split()[1] for line in lines if line.startswith("Ok:")]
+    return f"{passed} passed"
+
+
+def install(root, build):
+    said(root, build, "sh", "-ec", f"meson install --no-rebuild -C {build} && fuservicemount3 --version")
+    return "yes"
+
+
+def integration_tests(root, build):
+    """In the container: its systemd does not run, and root has there what it has in a service, no inheritable set."""
+    found = build / "without-machine.xml"
+    done = run(root, build, "setpriv", "--inh-caps=-all", *PYTEST, f"--junitxml={found}", *without_machine())
+    return results(found, done)
+
+
+def without_machine():
+    """The files that need neither a machine nor other releases."""
+    return [file for file in sorted(TESTS.glob("test_*.py"))
+            if not any(word in file.read_text() for word in ("systemd-nspawn", "RELEASES"))]
+
+
+def machine_tests(root, build):
+    found = build / "in-a-machine.xml"
+    environment = os.environ | {"FSVC_MACHINE_ROOT": str(root), "FSVC_BUILD": str(build), "PATH": debian.PATH}
+    done = call(*PYTEST, f"--junitxml={found}", "-k", LEFT_OUT, *(TESTS / name for name in IN_A_MACHINE), env=environment)
+    return results(found, done)
+
+
+def results(path, done):
+    """How each test has ended, by its name."""
+    if not path.exists():
+        raise Broken(f"pytest: exit {done.returncode}\n{done.stdout[-4000:]}")
+    found = {}
+    for case in ElementTree.parse(path).iter("testcase"):
+        name = f"{case.get('classname').rpartition('.')[2]}.py::{case.get('name')}"
+        if name not in found or found[name].outcome == "passed":  # a failure at the end comes as a second one
+            found[name] = result(case)
+    return found
+
+
+def result(case):
+    words = {child.tag: child.get("message", "").partition("\n")[0] for child in case}
+    for tag, outcome in ("failure", "failed"), ("error", "failed"), ("skipped", "skipped"):
+        if tag in words:
+            return Result(outcome, words[tag])
+    return Result("passed", "")
+
+
+# running
+
+
+def container(root, build):
+    """The command that enters the release, on top of which nothing is kept but what is built."""
+    devices = ("/dev/fuse", "/dev/loop-control", *glob.glob("/dev/loop[0-9]*"))
+    return [*debian.entered(root), "--volatile=overlay", "--private-network", "--capability=all",
+            *(f"--bind={device}" for device in devices), f"--bind-ro={REPO}", f"--bind={build}", f"--chdir={REPO}",
+            f"--setenv=FSVC_BUILD={build}", "--setenv=PYTHONDONTWRITEBYTECODE=1", "--"]
+
+
+def run(root, build, *command):
+    """In the release; nspawn's own filter of system calls would be in the way of what is newer than nspawn."""
+    return call(*container(root, build), *command, env={"PATH": debian.PATH, "SYSTEMD_SECCOMP": "0"})
+
+
+def said(root, build, *command):
+    """What a program said that must succeed."""
+    done = run(root, build, *command)
+    if done.returncode:
+        raise Broken(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout[-4000:]}")
+    return done.stdout
+
+
+def call(*command, env):
+    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors="backslashreplace", env=env,
+                               preexec_fn=debian.die_with_parent)
+    try:
+        output, _ = process.communicate(timeout=20 * MINUTES)
+    finally:
+        if process.poll() is None:
+            process.terminate()  # killed, it would leave directories behind
+            process.wait()
+    return subprocess.CompletedProcess(command, process.returncode, output)
+
+
+# the page
+
+
+HEAD = """<!-- SPDX-License-Identifier: LGPL-2.1-or-later -->
+<!-- Made by test/releases. Do not edit. -->
+# Debian releases that were tried
+
+In each release fsvc was built with warnings as errors by its own compiler against its own libfuse, and installed; the
+integration tests that need no machine were run by its own Python and util-linux; then its own systemd was booted, as
+it is installed there, and mounted through contained services. *Escapes*: what a server that was taken over tries in the
+shipped sandbox. The kernel was this system's: {kernel}. What an older systemd does not know is in
+[services.md](services.md).
+"""
+
+
+def page(rows):
+    """The table for doc/releases.md, with what there is to say."""
+    lines = [HEAD.format(kernel=os.uname().release.partition("-")[0]), line(COLUMNS), line("---" for _ in COLUMNS)]
+    lines += [line(row.cells[column] for column in COLUMNS) for row in rows]
+    notes = [f"- **{row.release}**: {note}" for row in rows
+             for note in ([f"nothing could be tested: {row.skipped}"] if row.skipped else row.notes)]
+    return "\n".join([*lines, "", *(["What is red or was skipped:", "", *notes] if notes else ["Nothing is red."])])
+
+
+def line(cells):
+    return f"| {' | '.join(cells)} |"

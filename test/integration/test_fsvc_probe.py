@@ -1,0 +1,586 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""fsvc-probe where no systemd runs: it shows what is there, touches nothing, and believes nobody."""
+
+import contextlib
+import ctypes.util
+import json
+import os
+import pty
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from kit import mounts, protocol
+from kit.channel import HungUp
+from kit.fake_service import SOCKETS
+from kit.programs import AS_NOBODY, FSVC, NOBODY
+
+PROBE = [FSVC, "fsvc-probe"]
+FAILED = 1
+# Who listens is told for all of a network namespace: another run of these tests may be in it.
+TYPE = f"probe{os.getpid()}"
+USUAL = ["TYPE", "STATE", "UNIT", "ENABLED", "MOUNTS", "LIMIT", "SERVER"]
+USUAL_IN_JSON = ["type", "state", "socket", "unit", "enabled", "mounts", "limit", "server"]
+HOSTILE = "\x1b[2Jred\x9b31m \u202e\nnext"  # what a terminal would obey
+
+
+@pytest.fixture(autouse=True)
+def without_systemd(nothing_is_left):
+    with contextlib.ExitStack() as stack:
+        if os.path.exists("/run/systemd/system"):
+            stack.enter_context(mounts.tmpfs("/run/systemd"))
+        yield
+
+
+@pytest.fixture
+def probe(run):
+    return lambda *words, command=PROBE, **options: run(*command, *words, **options).wait(20)
+
+
+@pytest.fixture
+def shown(probe):
+    """What it says in JSON, of services or of mounts."""
+
+    def shown(*words, code=0, of="services", **options):
+        result = probe("--json", *words, **options)
+        assert result.code == code, result
+        return json.loads(result.output)[of]
+
+    return shown
+
+
+@pytest.fixture
+def state(shown):
+    def state(subtype=TYPE, **options):
+        rows = {row["type"]: row["state"] for row in shown(**options)}
+        return rows[subtype]
+
+    return state
+
+
+def printable(text):
+    return all(line.isprintable() for line in text.split("\n"))
+
+
+# states
+
+
+def test_a_service_that_listens_is_ready(listen, state):
+    listen(TYPE)
+    assert state() == "ready"
+
+
+def test_a_socket_at_which_nobody_listens_is_told_from_one(listen, state):
+    listen(TYPE, backlog=None)
+    assert state() == "not-listening"
+
+
+def test_a_socket_of_another_kind_is_no_listener(closing, state):
+    other = closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    other.bind(f"{SOCKETS}/{TYPE}")
+    other.listen()
+    assert state() == "not-listening"
+    os.unlink(f"{SOCKETS}/{TYPE}")
+
+
+def test_a_listener_is_found_whatever_its_socket_was_called_at_first(listen, state, shown):
+    """fsvc-listen puts its socket in place when it listens, and not before."""
+    listen(f".{TYPE}")
+    assert shown() == []
+    os.rename(f"{SOCKETS}/.{TYPE}", f"{SOCKETS}/{TYPE}")
+    assert state() == "ready"
+    os.unlink(f"{SOCKETS}/{TYPE}")
+
+
+def test_who_may_not_write_to_the_socket_is_refused(listen, state):
+    listen(TYPE, mode=0o220)
+    assert state() == "ready"
+    assert state(command=[*AS_NOBODY, *PROBE]) == "refused"
+
+
+def test_who_may_write_to_the_socket_is_not(listen, state):
+    listen(TYPE, mode=0o222)
+    assert state(command=[*AS_NOBODY, *PROBE]) == "ready"
+
+
+@contextlib.contextmanager
+def directory_as(owner, mode):
+    before = os.stat(SOCKETS)
+    os.chown(SOCKETS, owner, 0)
+    os.chmod(SOCKETS, mode)
+    try:
+        yield
+    finally:
+        os.chown(SOCKETS, 0, 0)
+        os.chmod(SOCKETS, before.st_mode)
+
+
+@pytest.mark.parametrize("owner, mode", [(NOBODY, 0o755), (0, 0o775), (0, 0o757)])
+def test_a_directory_that_others_write_makes_all_in_it_unsafe(listen, shown, owner, mode):
+    listen(TYPE)
+    with directory_as(owner, mode):
+        row, = shown("-O")
+        assert row["state"] == "unsafe" and "others than root" in row["reason"]
+
+
+def test_a_socket_of_somebody_else_is_unsafe(listen, shown):
+    listen(TYPE)
+    os.chown(f"{SOCKETS}/{TYPE}", NOBODY, 0)
+    row, = shown("-O")
+    assert row["state"] == "unsafe" and "not root's" in row["reason"]
+
+
+def test_sockets_alone_are_services(shown):
+    with open(f"{SOCKETS}/file", "w"):
+        os.symlink("nowhere", f"{SOCKETS}/link")
+        os.mkdir(f"{SOCKETS}/directory")
+    try:
+        assert shown() == []
+    finally:
+        os.unlink(f"{SOCKETS}/file")
+        os.unlink(f"{SOCKETS}/link")
+        os.rmdir(f"{SOCKETS}/directory")
+
+
+def test_without_a_directory_there_is_no_service(probe, shown):
+    """It is looked for in another root, where there is none."""
+    namespace = ["unshare", "--mount", "sh", "-c", f'umount -l {SOCKETS}; [ -d {SOCKETS} ] || exec "$@"; '
+                 f'mount -t tmpfs none /run; exec "$@"', "sh", *PROBE]
+    assert shown(command=namespace) == []
+    assert probe(command=namespace)[:3] == (0, "", "")
+
+
+def test_it_connects_to_nobody(listen, probe):
+    listener = listen(TYPE)
+    for words in [], ["-J"], [TYPE], ["--check", TYPE], ["-O"], ["-m"]:
+        assert probe(*words).code == 0
+    assert not listener.waits(0.2)
+
+
+# what it knows without systemd
+
+
+def test_without_systemd_the_columns_are_empty_and_nobody_complains(listen, probe, shown):
+    listen(TYPE)
+    row, = shown()
+    assert row == {"type": TYPE, "state": "ready", "socket": f"{SOCKETS}/{TYPE}", "unit": None, "enabled": None,
+                   "mounts": 0, "limit": None, "server": None}
+    result = probe()
+    assert result.errors == ""
+    assert [line.split() for line in result.output.splitlines()] == [USUAL, [TYPE, "ready", "0"]]
+
+
+def test_the_rows_are_in_the_order_of_their_types(listen, shown):
+    for name in "c", "a", "b":
+        listen(TYPE + name)
+    assert [row["type"] for row in shown()] == [TYPE + name for name in "abc"]
+
+
+# how it prints
+
+
+def test_json_has_the_columns_in_lower_case(listen, shown, probe):
+    listen(TYPE)
+    row, = shown()
+    assert list(row) == USUAL_IN_JSON
+    every, = shown("-O")
+    assert all(name == name.lower() for name in every)
+    assert set(re.findall(r"\b[A-Z]{4,}\b", probe("--help").output)) >= {name.upper() for name in every}
+
+
+def test_columns_are_chosen_by_name(listen, probe):
+    listen(TYPE)
+    assert probe("-o", "state,TYPE").output.splitlines()[0].split() == ["STATE", "TYPE"]
+    assert probe("--output=+socket").output.splitlines()[0].split() == [*USUAL, "SOCKET"]
+    assert json.loads(probe("-J", "-o", "Socket").output) == {"services": [{"socket": f"{SOCKETS}/{TYPE}"}]}
+
+
+def test_raw_has_one_blank_between_columns(listen, probe):
+    listen(f"{TYPE} and more")
+    listen(TYPE)
+    words = ["--raw", "-o", "TYPE,STATE,MOUNTS"]
+    lines = [f"{TYPE} ready 0", f"{TYPE}\\x20and\\x20more ready 0"]
+    assert probe(*words).output.splitlines() == ["TYPE STATE MOUNTS", *lines]
+    assert probe("--noheadings", *words).output.splitlines() == lines
+
+
+def test_without_headings_there_are_rows_alone(listen, probe):
+    listen(TYPE)
+    assert [line.split() for line in probe("-n").output.splitlines()] == [[TYPE, "ready", "0"]]
+
+
+def test_nothing_is_an_empty_list(probe):
+    assert json.loads(probe("-J").output) == {"services": []}
+    assert json.loads(probe("-mJ").output) == {"mounts": []}
+    assert probe()[:3] == probe("-m")[:3] == probe("-r")[:3] == (0, "", "")
+
+
+def test_columns_are_aligned(listen, probe):
+    listen(TYPE)
+    listen(f"{TYPE}-with-a-longer-name")
+    lines = probe().output.splitlines()
+    assert len({line.index(word) for line, word in zip(lines, ["STATE", "ready", "ready"])}) == 1
+
+
+def the_library():
+    """Where libsmartcols is."""
+    name = ctypes.util.find_library("smartcols")
+    for line in Path("/proc/self/maps").read_text().splitlines() if ctypes.CDLL(name) else []:
+        if name in line:
+            return line.split()[-1]
+    return None
+
+
+def test_without_libsmartcols_a_table_is_raw_and_json_as_ever(listen, probe, work, shown):
+    listen(TYPE)
+    before = shown(), probe("-r").output
+    (work / "none").touch()
+    mounts.mount(work / "none", the_library(), None, mounts.BIND)
+    try:
+        assert probe()[:3] == (0, before[1], "")
+        assert shown() == before[0]
+    finally:
+        mounts.detach(the_library())
+
+
+def on_a_terminal(*words, **environment):
+    terminal, other = pty.openpty()
+    with subprocess.Popen([*PROBE, *words], stdout=other, env={"TERM": "xterm", **environment}) as program:
+        os.close(other)
+        output = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while more := os.read(terminal, 4096):
+                output += more
+    os.close(terminal)
+    assert program.returncode == 0
+    return output.decode()
+
+
+@pytest.mark.parametrize("words", [[], [TYPE]], ids=["a table", "details"])
+def test_colours_are_for_terminals(listen, probe, words):
+    listen(TYPE)
+    assert "\x1b[32mready\x1b[0m" in on_a_terminal(*words)
+    assert "\x1b[32m" in on_a_terminal(*words, NO_COLOR="")
+    assert "\x1b" not in on_a_terminal(*words, NO_COLOR="1")
+    assert "\x1b" not in on_a_terminal(*words, TERM="dumb")
+    assert "\x1b" not in probe(*words, env={"TERM": "xterm"}).output
+
+
+@pytest.mark.parametrize("words", [[], ["-r"], ["-J"], ["-O"], [f"{TYPE}{HOSTILE}"],
+                                   ["--hello", "--timeout", "1", f"{TYPE}{HOSTILE}"]],
+                         ids=["table", "raw", "json", "all", "details", "hello"])
+def test_a_hostile_name_cannot_reach_the_terminal(listen, probe, words):
+    listen(f"{TYPE}{HOSTILE}")
+    result = probe(*words)
+    assert printable(result.output) and printable(result.errors)
+    assert "\\x1b[2Jred\\xc2\\x9b31m" in result.output.replace("\\\\", "\\")
+
+
+@pytest.mark.parametrize("name", ['quo"te', "back\\slash", "\u00e4\u00f6\u4e16", "a\tb", b"\xff\xfe"])
+def test_json_is_json_whatever_the_name(listen, shown, name):
+    name = os.fsdecode(name)
+    listen(TYPE + name)
+    row, = shown()
+    plain = name.isprintable() and name.isascii() or name.isalpha() and "\udcff" not in name
+    assert row["type"] == TYPE + (name if plain else {"a\tb": "a\\x09b"}.get(name, "\\xff\\xfe"))
+
+
+# types in detail, and checks
+
+
+def test_a_type_is_shown_in_detail(listen, probe):
+    listen(TYPE)
+    listen(f"{TYPE}2")
+    lines = probe(TYPE).output.splitlines()
+    assert [line.split(":", 1)[0] for line in lines] == ["type", "state", "socket", "mounts"]
+    assert [line.split()[-1] for line in lines] == [TYPE, "ready", f"{SOCKETS}/{TYPE}", "0"]
+    assert probe(f"fuse.{TYPE}", f"{TYPE}2").output.count("type:") == 2
+
+
+def test_a_type_in_json_has_its_details(listen, shown):
+    listen(TYPE)
+    listen(f"{TYPE}2")
+    row, = shown(TYPE)
+    assert row["type"] == TYPE
+    assert {"exposure": None, "sandbox": None, "open": None, "service": None}.items() <= row.items()
+
+
+@pytest.mark.parametrize("name", ["nothing", "../toy", "", "x" * 300, "a\x1b[2J"])
+def test_a_type_that_is_not_there_is_named(listen, probe, name):
+    listen(TYPE)
+    failed = probe(name)
+    assert failed.code == FAILED and failed.output == "" and "no service for" in failed.one_line()
+    both = probe(name, TYPE)
+    assert both.code == FAILED and both.one_line() and TYPE in both.output
+
+
+def test_a_check_says_by_its_exit_code_whether_a_service_can_be_used(listen, probe):
+    listen(TYPE, mode=0o220)
+    listen(f"{TYPE}2", mode=0o222)
+    assert probe("--check", TYPE)[:3] == (0, "", "")
+    assert probe("--check", f"fuseblk.{TYPE}", f"{TYPE}2")[:3] == (0, "", "")
+    assert probe("--check", TYPE, "nothing")[:3] == (FAILED, "", "")
+    assert probe("--check", f"{TYPE}2", command=[*AS_NOBODY, *PROBE])[:3] == (0, "", "")
+    assert probe("--check", TYPE, command=[*AS_NOBODY, *PROBE])[:3] == (FAILED, "", "")
+
+
+def test_a_check_of_what_does_not_listen_or_is_not_safe_fails(listen, probe):
+    listen(TYPE, backlog=None)
+    assert probe("--check", TYPE)[:3] == (FAILED, "", "")
+    listen(f"{TYPE}2")
+    with directory_as(NOBODY, 0o755):
+        assert probe("--check", f"{TYPE}2")[:3] == (FAILED, "", "")
+
+
+WRONG = {  # words, and what the line names
+    "--check": "--check", "--check -m x": "--check", "--nonsense": "--nonsense", "x --nonsense": "--nonsense",
+    "-x": "-x", "-nx": "-x", "-o": "-o", "x -o": "-o", "--output": "-o", "-o type,": "column", "-o nonsense": "nonsense",
+    "-m -o state": "state", "--timeout 0": "--timeout", "--timeout soon": "soon", "--timeout": "--timeout",
+    "-m --hello": "--hello",
+}
+
+
+@pytest.mark.parametrize("words, named", WRONG.items(), ids=WRONG)
+def test_wrong_usage_is_named(probe, words, named):
+    failed = probe(*words.split())
+    assert failed.code == FAILED and failed.output == "" and named in failed.one_line()
+
+
+# shaking hands
+
+
+def greet(run, *words):
+    return run(*PROBE, "--json", "--hello", *words)
+
+
+def answer_of(program, code):
+    result = program.wait()
+    assert result.code == code, result
+    assert printable(result.output) and printable(result.errors)
+    row, = json.loads(result.output)["services"]
+    return row
+
+
+@pytest.mark.parametrize("words", [[], [TYPE]], ids=["all", "one"])
+def test_a_polite_service_is_left_after_its_answer(listen, run, words):
+    listener = listen(TYPE)
+    program = greet(run, *words)
+    service = listener.accept()
+    assert service.receive_hello() == (1, 1, 0)
+    time.sleep(0.2)
+    service.send(protocol.last())
+    row = answer_of(program, 0)
+    assert list(row) == ["type", "state", "version", "time", "failure"]
+    assert (row["state"], row["version"], row["failure"]) == ("ready", 1, None)
+    assert 0.2 <= row["time"] < 10
+    assert service.has_ended()
+    service.close()
+
+
+LIES = {
+    "another version": (protocol.last(7), 7, "speaks version 7 of the protocol, not 1"),
+    "no version": (protocol.last(0), None, "does not speak the protocol"),
+    "padding": (protocol.last(padding=1), None, "does not speak the protocol"),
+    "too short": (protocol.last()[:-1], None, "does not speak the protocol"),
+    "too long": (protocol.last() + b"x", None, "does not speak the protocol"),
+    "very long": (b"LAST" + b"x" * 65536, None, "does not speak the protocol"),
+    "control characters": (HOSTILE.encode(), None, "does not speak the protocol"),
+    "a command": (protocol.open_command("/etc/shadow"), None, "does not speak the protocol"),
+    "an echo": (protocol.hello(1, 1, 0), None, "does not speak the protocol"),
+    "a reply": (protocol.reply(), None, "does not speak the protocol"),
+}
+
+
+@pytest.mark.parametrize("packet, version, failure", LIES.values(), ids=LIES)
+def test_a_service_that_lies_is_told_from_one(listen, run, packet, version, failure):
+    listener = listen(TYPE)
+    program = greet(run, TYPE)
+    service = listener.accept()
+    service.receive_hello()
+    service.send(packet)
+    row = answer_of(program, FAILED)
+    assert (row["version"], row["failure"]) == (version, failure)
+    assert service.has_ended()
+    service.close()
+
+
+def test_a_descriptor_with_the_answer_is_not_taken(listen, run):
+    listener = listen(TYPE)
+    program = greet(run, TYPE)
+    service = listener.accept()
+    service.receive_hello()
+    with contextlib.suppress(PermissionError), open("/dev/null") as null:
+        service.send(protocol.last(), null.fileno())
+        assert answer_of(program, 0)["version"] == 1
+    service.close()
+
+
+def test_a_service_that_hangs_up_is_told(listen, run):
+    listener = listen(TYPE)
+    program = greet(run, TYPE)
+    listener.accept().close()
+    assert answer_of(program, FAILED)["failure"] == "hung up without an answer"
+
+
+@pytest.mark.parametrize("how", ["silent", "not accepting", "full"])
+def test_a_service_without_an_answer_has_its_time(listen, run, closing, how):
+    listener = listen(TYPE, backlog=0 if how == "full" else 8)
+    if how == "full":
+        closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)).connect(listener.path)
+    program = greet(run, "--timeout", "1", TYPE)
+    service = listener.accept() if how == "silent" else None
+    row = answer_of(program, FAILED)
+    assert row["failure"] == "no answer within 1 s" and row["version"] is None and 1 <= row["time"] < 5
+    if service:
+        service.close()
+
+
+def test_one_that_fails_does_not_keep_the_others(listen, run):
+    quick, slow = listen(f"{TYPE}2"), listen(TYPE)
+    program = greet(run, "--timeout", "1")
+    service = quick.accept()
+    service.receive_hello()
+    service.send(protocol.last())
+    result = program.wait()
+    assert result.code == FAILED and slow.waits()
+    assert [row["version"] for row in json.loads(result.output)["services"]] == [None, 1]
+    service.close()
+
+
+def test_a_service_that_is_not_safe_is_not_spoken_to(listen, run):
+    listener = listen(TYPE)
+    with directory_as(NOBODY, 0o755):
+        row = answer_of(greet(run, TYPE), FAILED)
+    assert row["state"] == "unsafe" and "others than root" in row["failure"]
+    assert not listener.waits(0.2)
+
+
+def test_who_may_not_write_to_the_socket_reads_so(listen, run):
+    listen(TYPE, mode=0o220)
+    program = run(*AS_NOBODY, *PROBE, "--json", "--hello", TYPE)
+    row = answer_of(program, FAILED)
+    assert (row["state"], row["failure"]) == ("refused", "Permission denied")
+
+
+def test_it_can_be_interrupted(listen, run):
+    listener = listen(TYPE)
+    program = greet(run, TYPE)
+    service = listener.accept()
+    service.receive_hello()
+    program.process.terminate()
+    assert program.process.wait(5) == -15
+    with contextlib.suppress(HungUp):
+        service.receive()
+    service.close()
+
+
+# mounts
+
+
+def test_a_mount_is_shown_with_its_server(recorded, shown, source):
+    before = time.time()
+    with recorded() as (begun, server):
+        row, = shown("-m", of="mounts")
+        assert list(row) == ["source", "target", "type", "user", "pid", "unit", "memory", "since"]
+        assert (row["source"], row["target"], row["type"], row["user"], row["pid"]) == (
+            str(source), begun.mountpoint, "toy", "root", server)
+        resident = int(Path(f"/proc/{server}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+        assert row["memory"] == pytest.approx(resident, rel=0.5)
+        since = time.mktime(time.strptime(row["since"][:19], "%Y-%m-%dT%H:%M:%S"))
+        assert before - 2 <= since <= time.time() + 1 and re.fullmatch(r"[+-]\d\d:\d\d", row["since"][19:])
+        assert shown("-m", "fuse.toy", of="mounts") == [row]
+        assert shown("-m", "other", of="mounts") == []
+        begun.unmount()
+
+
+def test_a_mount_counts_for_its_type(recorded, shown, listen):
+    listen("toy2")
+    with recorded() as (begun, _):
+        assert {row["type"]: row["mounts"] for row in shown()} == {"toy": 1, "toy2": 0}
+        begun.unmount()
+
+
+def test_memory_is_that_of_all_processes_of_the_server(recorded, shown):
+    with recorded() as (begun, server):
+        alone = shown("-m", of="mounts")[0]["memory"]
+        table = Path("/run/mount/utab")
+        start = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+        table.write_text(re.sub(r"fsvc\.server=\S+", f"fsvc.server={os.getpid()}:{start}", table.read_text()))
+        row, = shown("-m", of="mounts")
+        assert row["pid"] == os.getpid() and row["memory"] > 1.5 * alone
+        begun.unmount()
+
+
+def test_a_server_that_has_died_is_not_shown_as_another(recorded, shown):
+    with recorded() as (begun, server):
+        table = Path("/run/mount/utab")
+        table.write_text(re.sub(r"fsvc\.server=\d+:\d+", f"fsvc.server={server}:1", table.read_text()))
+        row, = shown("-m", of="mounts")
+        assert (row["target"], row["pid"], row["unit"], row["memory"]) == (begun.mountpoint, None, None, None)
+        begun.unmount()
+
+
+def test_mounts_of_others_are_not_a_services(recorded, shown):
+    """Neither those without an entry, nor what lies in the place of one that is gone."""
+    with recorded() as (begun, _):
+        entries = Path("/run/mount/utab").read_text()
+        begun.unmount()
+        device = os.open("/dev/fuse", os.O_RDWR)
+        mounts.mount("elsewhere", begun.mountpoint, "fuse.toy", 0, f"fd={device},rootmode=40000,user_id=0,group_id=0")
+        Path("/run/mount/utab").write_text(entries)
+        assert shown("-m", of="mounts") == []
+        mounts.detach(begun.mountpoint)
+        Path("/run/mount/utab").unlink()
+        os.close(device)
+
+
+def test_a_user_without_a_name_is_a_number(recorded, shown):
+    with recorded() as (begun, _):
+        device = os.open("/dev/fuse", os.O_RDWR)
+        entries = Path("/run/mount/utab").read_text()
+        begun.unmount()
+        mounts.mount(begun.source, begun.mountpoint, "fuse.toy", 0,
+                     f"fd={device},rootmode=40000,user_id=654321,group_id=0")
+        Path("/run/mount/utab").write_text(entries)
+        row, = shown("-mO", of="mounts")
+        assert (row["user"], row["uid"]) == ("654321", 654321)
+        mounts.detach(begun.mountpoint)
+        Path("/run/mount/utab").unlink()
+        os.close(device)
+
+
+def test_the_mount_on_top_has_the_last_entry(recorded, shown):
+    with recorded() as (begun, server):
+        table = Path("/run/mount/utab")
+        device = os.open("/dev/fuse", os.O_RDWR)
+        mounts.mount(begun.source, begun.mountpoint, "fuse.toy", 0,
+                     f"fd={device},rootmode=40000,user_id=0,group_id=0")
+        start = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+        entries = table.read_text()
+        table.write_text(entries + re.sub(r"fsvc\.server=\S+", f"fsvc.server={os.getpid()}:{start}", entries))
+        assert [row["pid"] for row in shown("-m", of="mounts")] == [server, os.getpid()]
+        mounts.detach(begun.mountpoint)
+        table.write_text(entries)
+        os.close(device)
+        begun.unmount()
+
+
+@pytest.mark.parametrize("words", [["-m"], ["-mr"], ["-mJ"], ["-mO"]], ids=" ".join)
+def test_a_hostile_place_cannot_reach_the_terminal(recorded, probe, work, words):
+    place = work / HOSTILE
+    place.mkdir()
+    with recorded(mountpoint=place) as (begun, _):
+        result = probe(*words)
+        assert printable(result.output) and "\\x1b[2Jred" in result.output.replace("\\\\", "\\")
+        begun.unmount()
+
+
+def test_a_server_that_hangs_keeps_nobody_waiting(recorded, probe):
+    with recorded() as (begun, _):  # nobody reads from its /dev/fuse
+        for words in ["-m"], [], ["toy"]:
+            assert probe(*words).seconds < 5
+        begun.unmount()
