@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What works here works in other releases, with their compilers, their libfuse and their systemd."""
 
-import os
-import subprocess
-
 import pytest
 
-from kit import debian, releases
+from kit import releases
 
 
 @pytest.fixture(scope="module")
