@@ -88,8 +88,9 @@ static int apply_limits(struct contain *contain)
 static int choose_user(struct contain *contain)
 {
 	contain->uid = 0;
-	return contain->as_root ? 0
-				: containuser_choose(contain->proc, &contain->uid, &contain->lock);
+	return contain->limits.as_root
+		       ? 0
+		       : containuser_choose(contain->proc, &contain->uid, &contain->lock);
 }
 
 static int enter_root(struct contain *contain)

@@ -14,10 +14,9 @@
 
 struct contain {
 	/* Set by the caller. */
-	struct limits limits;
-	char *const *paths; /* to show beside the usual ones, NULL-terminated; or NULL */
-	bool as_root;       /* a user of its own it has not, see fsvc-listen(8) */
-	const char *name;   /* of its cgroup: no other service's */
+	struct limits limits; /* as_root: it has no user of its own, see fsvc-listen(8) */
+	char *const *paths;   /* to show beside the usual ones, NULL-terminated; or NULL */
+	const char *name;     /* of its cgroup: no other service's */
 
 	/* The machine's, from contain_open(). */
 	int proc;

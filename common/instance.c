@@ -143,8 +143,8 @@ int instance_start(struct instance_maker *maker, const struct offer *offer,
 	snprintf(instance->name, sizeof(instance->name), "%d.%u", getpid(), maker->count++);
 	maker->contain.name = instance->name;
 	maker->contain.limits = offer->limits;
+	maker->contain.limits.as_root = offer->root_filesystem;
 	maker->contain.paths = offer->paths.argv;
-	maker->contain.as_root = offer->root_filesystem;
 	instance->pid = contain_fork(&maker->contain, maker->missing);
 	if (instance->pid < 0)
 		return -errno;

@@ -56,7 +56,7 @@ class Listening:
     def close(self):
         left = self.left + (self.services() if self.program.runs() else [])
         self.program.close()
-        for path in self.sockets:
+        for path in [*self.sockets, f"{SOCKETS}/.lock"]:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
         for pid in left:
