@@ -256,7 +256,7 @@ int contain_try(struct contain *contain, int errors[CONTAIN_MOST])
 		return -errno;
 	if (pid == 0)
 		try_pieces(contain, there);
-	there = close_fd(there);
+	close_fd(take_fd(&there));
 	length = read(here, errors, CONTAIN_MOST * sizeof(errors[0]));
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
