@@ -181,6 +181,14 @@ const size_t contain_count = sizeof(contain_pieces) / sizeof(contain_pieces[0]);
 _Static_assert(sizeof(contain_pieces) / sizeof(contain_pieces[0]) <= CONTAIN_MOST,
 	       "a set of pieces has a bit for each");
 
+bool contain_is_whole(uint32_t missing)
+{
+	for (size_t i = 0; i < contain_count; i++)
+		if ((missing & 1U << i) && !contain_pieces[i].spared)
+			return false;
+	return true;
+}
+
 int contain_open(struct contain *contain)
 {
 	contain->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);

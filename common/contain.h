@@ -46,6 +46,9 @@ struct contain_piece {
 extern const struct contain_piece contain_pieces[];
 extern const size_t contain_count;
 
+/* Whether a service without the pieces MISSING is contained by all but what is spared. */
+bool contain_is_whole(uint32_t missing);
+
 /* Opens what the pieces need of the machine. Returns 0 or a negative errno. */
 int contain_open(struct contain *contain);
 

@@ -22,7 +22,7 @@ from kit.programs import AS_NOBODY, FSVC, REPOSITORY, SERVERS, wait_for, without
 
 SQUASHFUSE = ["--", "squashfuse", "-f"]
 NAMESPACES = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"]
-PIVOT_ROOT, SETHOSTNAME, GETRANDOM, LANDLOCK_CREATE_RULESET = 155, 170, 318, 444  # of x86-64
+PIVOT_ROOT, SETHOSTNAME, GETRANDOM, LANDLOCK = 155, 170, 318, 444  # of x86-64
 
 
 @pytest.fixture
@@ -325,7 +325,7 @@ def test_a_server_sees_programs_and_nothing_else_of_the_disk(server):
     assert {path.name for path in root.iterdir()} <= {"bin", "dev", "etc", "fsvc", "lib", "lib64", "proc", "run", "sbin",
                                                       "usr"}
     assert {path.name for path in (root / "etc").iterdir()} == {"ld.so.cache", "localtime", "passwd"}
-    assert {path.name for path in (root / "dev").iterdir()} == {"null", "zero", "full", "random", "urandom"}
+    assert {path.name for path in (root / "dev").iterdir()} == {"null", "zero", "full", "random", "urandom", "fd"}
     assert [path.name for path in (root / "fsvc").iterdir()] == ["mountpoint"]
     assert not list((root / "fsvc/mountpoint").iterdir())
 
@@ -449,16 +449,19 @@ def test_nothing_of_the_machine_is_changed_by_trying(run):
 
 
 def test_what_may_be_missing_is_told_of_and_done_without(listening, mount, mountpoint):
-    listener = listening("squashfs", *SQUASHFUSE, preexec_fn=without_system_call(LANDLOCK_CREATE_RULESET, errno.ENOSYS))
+    listener = listening("squashfs", *SQUASHFUSE, preexec_fn=without_system_call(LANDLOCK, errno.ENOSYS))
     line, = listener.said().splitlines()
     assert "warning: without landlock" in line and "5.13" in line
     succeeds(mount())
     unmount(mountpoint)
 
 
-def test_a_needed_piece_is_done_without_where_the_caller_says_so(listening, mount, mountpoint, tree):
-    words = ["squashfs", *SQUASHFUSE]
-    listener = listening("--allow-missing=names", *words, preexec_fn=without_system_call(SETHOSTNAME, errno.EPERM))
+@pytest.mark.parametrize("pieces, calls", [("names", [SETHOSTNAME]), ("root,landlock", [PIVOT_ROOT, LANDLOCK])],
+                         ids=["names", "root"])  # fsvc-open looks for the second itself
+def test_a_needed_piece_is_done_without_where_the_caller_says_so(listening, mount, mountpoint, tree, pieces, calls):
+    lacks = [without_system_call(call, errno.EPERM) for call in calls]
+    listener = listening(f"--allow-missing={pieces}", "squashfs", *SQUASHFUSE,
+                         preexec_fn=lambda: [lack() for lack in lacks])
     assert listener.said() == ""
     succeeds(mount())
     shows(mountpoint, tree)
