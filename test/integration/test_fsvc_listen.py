@@ -17,8 +17,8 @@ import pytest
 from kit import mounts
 from kit.fake_service import SOCKETS
 from kit.listening import listening, mount, mounted, refused, server  # noqa: F401: fixtures
-from kit.listening import (GETRANDOM, SQUASHFUSE, connect, hard_limits, has_no_capability, lives, shows, status, succeeds,
-                           unmount)
+from kit.listening import (GETRANDOM, SQUASHFUSE, connect, hard_limits, has_no_capability, lives, shows, status,
+                           succeeds, unmount)
 from kit.programs import AS_NOBODY, REPOSITORY, SERVERS, wait_for, without_system_call
 
 # mounting
