@@ -2,7 +2,6 @@
 #include "socketdir.h"
 
 #include "cleanup.h"
-#include "config.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
