@@ -8,6 +8,8 @@
  * and what it needs take as much time as all else, more memory than all else, and are ten times
  * this program to read. It also waits for the lock, which any user can hold, without end.
  *
+ * Where the build leaves it out (-Dmount_table=false), nothing is recorded and nothing found.
+ *
  * The table is root's: whoever the caller is, it is written by a process that has root's user id
  * and no capability.
  */

@@ -8,21 +8,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .programs import REPOSITORY
-
 LONGEST_BOOT = 300  # seconds: in these it has to be off again
 LONGEST_TRIAL = 20
-INIT = REPOSITORY / "test" / "boot" / "init.c"
 QEMU = "qemu-system-x86_64"
 SAID = re.compile(r"^BOOT: (.*?)\r?$", re.MULTILINE)
-
-
-def compiled_init(directory, headers):
-    """The one program beside the executable: what a shell would do."""
-    program = directory / "init"
-    subprocess.run(["musl-gcc", "-static", "-Os", "-s", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
-                    "-idirafter", headers, "-o", program, INIT], check=True)
-    return program
 
 
 def libraries(program):
