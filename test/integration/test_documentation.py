@@ -2,61 +2,91 @@
 """What the manual pages say and what --help says is the same, and both can be read."""
 
 import re
+import shlex
 import subprocess
 
 import pytest
 
-from kit.programs import FSVC, REPOSITORY
+from kit.manuals import PAGES, applets, documented, offered, page, plain, sections, told
+from kit.manuals import OPTION
+from kit.programs import REPOSITORY
 
-PAGES = sorted((REPOSITORY / "doc").glob("*.[1-9]"))
-APPLETS = [page.stem for page in PAGES if page.stem != "fsvc"]
+PROGRAMS = ["fsvc", *applets()]
 CHECKERS = ["groff", "-man", "-ww", "-z"], ["mandoc", "-T", "lint", "-W", "warning"]
-OPTION = re.compile(r"(?<![\w.-])(--?[A-Za-z][\w-]*|fsvc\.\w+)")
+HEADER = (REPOSITORY / "include/fuse_service.h").read_text()
+LIBRARY = [path for path in PAGES if path.suffix == ".3"]
 
 
-def told(applet):
-    return subprocess.run([FSVC, applet, "--help"], check=True, capture_output=True, text=True).stdout
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_option_is_in_the_help_and_in_the_page(program):
+    assert {option for option in documented(program) if option[0] == "-"} == offered(program)
 
 
-def offered(applet):
-    """The options that --help has a line for."""
-    lines = re.findall(r"^  (-.*?)(?:  |$)", told(applet), re.MULTILINE)
-    return {option for line in lines for option in OPTION.findall(line)}
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_option_of_fsvcs_own_is_in_the_help_and_in_the_page(program):
+    own = {option for option in OPTION.findall(told(program)) if option[0] != "-"}
+    assert {option for option in documented(program) if option[0] != "-"} == own
 
 
-def documented(applet):
-    """The options that the page has a paragraph for: what stands behind .TP or .TQ."""
-    text = (REPOSITORY / f"doc/{applet}.8").read_text().replace("\\-", "-")
-    heads = re.findall(r"^\.T[PQ]\n\.[BI]+R? (.*)$", text, re.MULTILINE)
-    return {option for head in heads for option in OPTION.findall(head.replace('"', " "))}
+def test_the_executables_own_page_has_each_applet_with_its_summary():
+    summaries = dict(re.findall(r"^  ([a-z][\w.-]+) +(\S.*)$", told("fsvc"), re.MULTILINE))
+    assert list(summaries) == applets()
+    listed = " ".join(plain("\n".join(sections(page("fsvc"))["APPLETS"])).split())
+    for applet, summary in summaries.items():
+        assert applet in listed
+        assert summary.removesuffix("; not for you") in listed
 
 
-@pytest.mark.parametrize("applet", APPLETS)
-def test_each_option_is_in_the_help_and_in_the_page(applet):
-    assert {option for option in documented(applet) if option[0] == "-"} == offered(applet)
+# the library
 
 
-@pytest.mark.parametrize("applet", APPLETS)
-def test_each_option_of_fsvcs_own_is_in_the_help_and_in_the_page(applet):
-    own = {option for option in OPTION.findall(told(applet)) if option[0] != "-"}
-    assert {option for option in documented(applet) if option[0] != "-"} == own
+def declared():
+    """By name, the functions of the header as it declares them, in one line each."""
+    # with services, that is: what follows is the stubs
+    text = re.sub(r"/\*.*?\*/", "", HEADER.partition("#else /* no services")[0], flags=re.DOTALL)
+    found = re.findall(r"^(?:static inline )?((?:struct |const )*\w+ \**(fuse_service_\w+)\([^;{]*\))(?=;|\s*\{)", text, re.MULTILINE)
+    return {name: squeeze(prototype) for prototype, name in found}
 
 
-def test_each_applet_for_people_has_a_page():
-    applets = subprocess.run([FSVC, "--list"], check=True, capture_output=True, text=True).stdout.split()
-    assert set(applets) - set(APPLETS) == {"fusermount3"}  # not for people
+def squeeze(prototype):
+    return re.sub(r"([(*]) ", r"\1", " ".join(prototype.split()))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def synopsis(path):
+    """By name, the functions that a page shows."""
+    lines = [shlex.split(line[4:]) for line in sections(path)["SYNOPSIS"] if line.startswith(".BI ")]
+    found = re.findall(r"((?:struct )?\w+ \**(fuse_service_\w+)\(.*?\));", squeeze(" ".join("".join(words) for words in lines)))
+    return {name: prototype for prototype, name in found}
+
+
+def test_the_header_and_the_pages_have_the_same_functions():
+    shown = [item for path in LIBRARY for item in synopsis(path).items()]
+    assert len(shown) == len(dict(shown))  # each in one page
+    assert dict(shown) == declared()
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.name)
+def test_each_function_is_found_by_its_name(path):
+    """The names in the first line, in the synopsis, and those that meson makes links for."""
+    named = plain(" ".join(sections(path)["NAME"])).partition(" - ")[0].replace(",", " ").split()
+    links = re.search(rf"'{path.stem}': \[(.*?)\]", (REPOSITORY / "doc/meson.build").read_text())
+    linked = {f"fuse_service_{name}" for name in re.findall(r"'(\w+)'", links[1])} | {path.stem}
+    assert set(named) == linked
+    assert set(synopsis(path)) in ({*named}, {*named} - {"fuse_service"})
+
+
+# all pages
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 @pytest.mark.parametrize("checker", CHECKERS, ids=lambda words: words[0])
-def test_a_page_is_without_fault(page, checker):
-    done = subprocess.run([*checker, page], capture_output=True, text=True)
+def test_a_page_is_without_fault(path, checker):
+    done = subprocess.run([*checker, path], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_points_to_pages_that_there_are(page):
-    own = {f"{page.stem}({page.suffix[1:]})" for page in PAGES}
-    text = page.read_text().replace("\\-", "-").replace("\\&", "")
-    named = {f"{name}({section})" for name, section in re.findall(r"^\.BR (\S+) \((\d)\)", text, re.MULTILINE)}
-    assert {name for name in named if name.startswith(("fsvc", "fuservice", "mount.fuse"))} <= own
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_page_points_to_pages_that_there_are(path):
+    own = {f"{path.stem}({path.suffix[1:]})" for path in PAGES} | {f"{name}(3)" for name in declared()}
+    named = {f"{name}({section})" for name, section in re.findall(r"^\.BR (\S+) \((\d)\)", plain(path.read_text()), re.MULTILINE)}
+    assert {name for name in named if name.startswith(("fsvc", "fuservice", "fuse_service", "mount.fuse"))} <= own
