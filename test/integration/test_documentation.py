@@ -7,13 +7,13 @@ import subprocess
 
 import pytest
 
-from kit.manuals import PAGES, applets, documented, offered, page, plain, sections, told
-from kit.manuals import OPTION
+from kit.manuals import (
+    OPTION, PAGES, applets, declared, documented, offered, page, plain, sections, squeeze, told,
+)
 from kit.programs import REPOSITORY
 
 PROGRAMS = ["fsvc", *applets()]
 CHECKERS = ["groff", "-man", "-ww", "-z"], ["mandoc", "-T", "lint", "-W", "warning"]
-HEADER = (REPOSITORY / "include/fuse_service.h").read_text()
 LIBRARY = [path for path in PAGES if path.suffix == ".3"]
 
 
@@ -40,22 +40,11 @@ def test_the_executables_own_page_has_each_applet_with_its_summary():
 # the library
 
 
-def declared():
-    """By name, the functions of the header as it declares them, in one line each."""
-    # with services, that is: what follows is the stubs
-    text = re.sub(r"/\*.*?\*/", "", HEADER.partition("#else /* no services")[0], flags=re.DOTALL)
-    found = re.findall(r"^(?:static inline )?((?:struct |const )*\w+ \**(fuse_service_\w+)\([^;{]*\))(?=;|\s*\{)", text, re.MULTILINE)
-    return {name: squeeze(prototype) for prototype, name in found}
-
-
-def squeeze(prototype):
-    return re.sub(r"([(*]) ", r"\1", " ".join(prototype.split()))
-
-
 def synopsis(path):
     """By name, the functions that a page shows."""
     lines = [shlex.split(line[4:]) for line in sections(path)["SYNOPSIS"] if line.startswith(".BI ")]
-    found = re.findall(r"((?:struct )?\w+ \**(fuse_service_\w+)\(.*?\));", squeeze(" ".join("".join(words) for words in lines)))
+    text = squeeze(" ".join("".join(words) for words in lines))
+    found = re.findall(r"((?:struct )?\w+ \**(fuse_service_\w+)\(.*?\));", text)
     return {name: prototype for prototype, name in found}
 
 
@@ -88,5 +77,6 @@ def test_a_page_is_without_fault(path, checker):
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_a_page_points_to_pages_that_there_are(path):
     own = {f"{path.stem}({path.suffix[1:]})" for path in PAGES} | {f"{name}(3)" for name in declared()}
-    named = {f"{name}({section})" for name, section in re.findall(r"^\.BR (\S+) \((\d)\)", plain(path.read_text()), re.MULTILINE)}
+    found = re.findall(r"^\.BR (\S+) \((\d)\)", plain(path.read_text()), re.MULTILINE)
+    named = {f"{name}({section})" for name, section in found}
     assert {name for name in named if name.startswith(("fsvc", "fuservice", "fuse_service", "mount.fuse"))} <= own

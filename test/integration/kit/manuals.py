@@ -8,6 +8,7 @@ from .programs import FSVC, REPOSITORY
 
 PAGES = sorted((REPOSITORY / "doc").glob("*.[1-9]"))
 ELSEWHERE = {"fusermount3": "fsvc-fusermount3"}  # that name is libfuse's
+HEADER = (REPOSITORY / "include/fuse_service.h").read_text()
 OPTION = re.compile(r"(?<![\w.-])(--?[A-Za-z][\w-]*|fsvc\.\w+)")
 
 
@@ -34,8 +35,10 @@ def offered(name):
 
 
 def plain(text):
-    """Without the escapes that groff knows."""
-    return re.sub(r"\\f[BIR]", "", text.replace("\\-", "-").replace("\\&", "").replace("\\(aq", "'")).replace("\\e", "\\")
+    """Without the escapes of characters."""
+    for escape, character in ("\\-", "-"), ("\\&", ""), ("\\(aq", "'"), ("\\e", "\\"):
+        text = text.replace(escape, character)
+    return text
 
 
 def sections(path):
@@ -69,3 +72,16 @@ def documented(name):
     """The options that the page has a paragraph for: what stands behind .TP or .TQ."""
     heads = re.findall(r"^\.T[PQ]\n\.[BI]+R? (.*)$", plain(page(name).read_text()), re.MULTILINE)
     return {option for head in heads for option in OPTION.findall(head.replace('"', " "))}
+
+
+def declared():
+    """By name, the functions of the header as it declares them, in one line each."""
+    # with services, that is: what follows is the stubs
+    text = re.sub(r"/\*.*?\*/", "", HEADER.partition("#else /* no services")[0], flags=re.DOTALL)
+    prototype = r"^(?:static inline )?((?:struct )?\w+ \**(fuse_service_\w+)\([^;{]*\))(?=;|\s*\{)"
+    found = re.findall(prototype, text, re.MULTILINE)
+    return {name: squeeze(words) for words, name in found}
+
+
+def squeeze(prototype):
+    return re.sub(r"([(*]) ", r"\1", " ".join(prototype.split()))

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The examples of the manual pages, done in a machine as they are typed; those in C are in test_library_examples.py."""
+
+import re
+import shutil
+
+import pytest
+
+from kit import images, mounts
+from kit.machine import REPO, Machine
+from kit.manuals import PAGES, examples
+from kit.programs import BUILD, wait_for
+from kit.services import UNITS, add_service
+
+PLACE = "/examples"  # where the commands are typed
+MNT = "/mnt"
+HELPERS = "mount.fuse", "mount.fuse3", "mount.fuseblk", "umount.fuse", "umount.fuse3", "umount.fuseblk"
+SQUASHFS = "mount -t fuse.squashfs image.squashfs"
+# What there has to be before a command, and what its words alone do not say.
+BEFORE = {
+    "fsvc-umount /mnt": [f"{SQUASHFS} {MNT}"],
+    "fsvc-umount disk.img": [f"mount -t fuse.ext4 disk.img {MNT}"],
+    "fsvc-umount -t 60 /mnt/*": [f"mkdir -p {MNT}/1 {MNT}/2", f"{SQUASHFS} {MNT}/1", f"{SQUASHFS} {MNT}/2"],
+}
+
+
+def commands():
+    """Each line that a page of section 7 or 8 shows as typed, with the page's name."""
+    for path in PAGES:
+        if path.suffix in (".7", ".8"):
+            for block in examples(path):
+                if not block.startswith("["):
+                    yield from ((path.name, line) for line in block.splitlines())
+
+
+@pytest.fixture(scope="module")
+def machine():
+    if not shutil.which("systemd-nspawn"):
+        pytest.skip("there is no systemd-nspawn")
+    with Machine(layers=(REPO, BUILD)) as machine:
+        machine.run("mount", "-t", "tmpfs", "examples", MNT)  # nothing of others is there
+        machine.run("meson", "install", "--no-rebuild", "-C", BUILD)
+        machine.run("sh", "-c", "for name; do ln -sf /usr/bin/fsvc /usr/sbin/$name; done", "sh", *HELPERS)
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "start", *(f"fsvc-{name}.socket" for name in ("squashfs", "ewf", "ext4")))
+        images.make_tree(machine)
+        machine.run("mkdir", PLACE)
+        for kind, name in ("squashfs", "image.squashfs"), ("ext4", "disk.img"), ("ewf-segments", "disk.E01"):
+            image = images.make_image(machine, kind)
+            machine.run("cp", image, f"{PLACE}/{name}")
+        machine.run("sh", "-c", f"cp {images.PLACE}/made/*.E02 {PLACE}/disk.E02")
+        yield machine
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_in_the_machine(machine):
+    yield
+    for mount in fuse_mounts(machine):
+        machine.run("umount", mount.mountpoint)
+    wait_for(lambda: not services(machine), 30, "the end of all services")
+
+
+def services(machine):
+    return machine.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "fsvc-*@*.service").stdout
+
+
+def fuse_mounts(machine):
+    return [mount for mount in mounts.mountinfo(machine.leader) if mount.type.startswith("fuse")]
+
+
+def typed(machine, line):
+    return machine.run("sh", "-ec", f"cd {PLACE}\n{line}")
+
+
+@pytest.mark.parametrize("name, line", commands())
+def test_a_command_does_what_its_page_says(machine, name, line):
+    for before in BEFORE.get(line, []):
+        typed(machine, before)
+    done = typed(machine, line)
+    if line.startswith("fsvc-umount"):
+        assert fuse_mounts(machine) == []
+    elif re.match(r"(fuservicemount3|mount(\.fuse3)?) .*" + MNT, line):
+        mount, = fuse_mounts(machine)
+        assert mount.mountpoint == MNT and services(machine)
+    elif not line.startswith("systemctl"):
+        assert done.stdout
+    assert done.stderr == "" or line.startswith("systemctl")
+
+
+def test_the_unit_in_the_page_of_fsvc_open_is_a_service(machine):
+    block, = examples(REPO / "doc/fsvc-open.8")
+    add_service(machine, "example", "replaced")
+    machine.path(f"{UNITS}/fsvc-example@.service").write_text(block)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "fsvc-example.socket")
+    typed(machine, f"fuservicemount3 image.squashfs {MNT} -t example")
+    machine.run("diff", "-r", "--no-dereference", "--exclude=pipe", f"{images.PLACE}/tree", MNT)
+
+
+def test_the_policy_in_the_page_of_fsvc_conf_is_one(machine):
+    """A server that will not start before it has read the key that the page grants."""
+    block, = examples(REPO / "doc/fsvc.conf.5")
+    place = re.match(r"# (/etc/fsvc/(\w+)\.conf)\n", block)
+    key = re.search(r"^read (\S+)", block, re.MULTILINE)[1]
+    machine.run("sh", "-ec", f"mkdir -p {key.rpartition('/')[0]} /etc/fsvc && echo opened >{key} && chmod 600 {key}")
+    server = f"""/bin/sh -c 'read word <{key} && [ "$word" = opened ] && exec squashfuse -f "$1" "$2"' sh"""
+    command = f"/usr/bin/fsvc-open --read-only --options=none -- {server} {{source}} {{mountpoint}}"
+    add_service(machine, place[2], command)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", f"fsvc-{place[2]}.socket")
+    command = ["fuservicemount3", f"{PLACE}/image.squashfs", MNT, "-t", place[2]]
+    assert machine.run(*command, check=False).returncode == 1
+    machine.path(place[1]).write_text(block)
+    done = machine.run(*command)
+    assert (done.stdout, done.stderr) == ("", "")
