@@ -12,6 +12,9 @@ from kit.programs import BUILD, REPOSITORY, wait_for
 from test_library import flags, installed, library_directory  # noqa: F401
 
 
+PORTING = REPOSITORY / "doc/porting.md"
+
+
 def page(name):
     return REPOSITORY / f"doc/{name}.3"
 
@@ -78,3 +81,44 @@ def test_man_finds_each_function(installed):  # noqa: F811
         command = ["man", "-M", installed / "usr/share/man", "3", name]
         shown = subprocess.run(command, check=True, capture_output=True, text=True)
         assert f"{name}(" in shown.stdout and "SYNOPSIS" in shown.stdout
+
+
+# doc/porting.md
+
+
+def the_change():
+    return re.search(r"^```diff\n(.*?)^```", PORTING.read_text(), re.MULTILINE | re.DOTALL)[1]
+
+
+@pytest.fixture
+def ported(installed, work):  # noqa: F811
+    """The server that the page starts from, with the page's lines in it."""
+    command = ["patch", "--fuzz=0", "--output=-", REPOSITORY / "test/servers/one_file.c"]
+    after = subprocess.run(command, input=the_change(), check=True, stdout=subprocess.PIPE, text=True).stdout
+    return compiled(installed, work, after)
+
+
+def test_a_server_is_ported_in_twenty_lines():
+    """New ones, beside those that take the place of others; a brace is no line."""
+    new, old = (len(re.findall(rf"^[{sign}][^{sign}\n].*\w", the_change(), re.MULTILINE)) for sign in "+-")
+    assert (new - old, old) == (17, 4)
+
+
+def test_the_ported_server_is_a_service(ported, serve, mount, source, work):
+    serve(*ported)
+    place = work / "file"
+    place.touch()
+    result = mount("-o", "ro", mountpoint=place)
+    assert (result.code, result.errors) == (0, "")
+    assert place.read_bytes() == source.read_bytes()
+    mounts.unmount(place)
+
+
+def test_the_ported_server_still_runs_by_hand(ported, run, source, work):
+    place = work / "file"
+    place.touch()
+    server = run(*ported, source, place, "-f")
+    wait_for(lambda: mounts.at(place), what="the mount")
+    assert place.read_bytes() == source.read_bytes()
+    mounts.unmount(place)
+    assert server.wait().code == 0
