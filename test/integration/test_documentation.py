@@ -80,3 +80,28 @@ def test_a_page_points_to_pages_that_there_are(path):
     found = re.findall(r"^\.BR (\S+) \((\d)\)", plain(path.read_text()), re.MULTILINE)
     named = {f"{name}({section})" for name, section in found}
     assert {name for name in named if name.startswith(("fsvc", "fuservice", "fuse_service", "mount.fuse"))} <= own
+
+
+# doc/security.md
+
+
+UNITS = "10-sandbox.conf", "20-network.conf", "10-limits.conf"
+ASSIGNMENT = re.compile(r"^([A-Z]\w+)=(.*)$", re.MULTILINE)
+LONG = 72
+
+
+def shown_lines(title):
+    """The lines that the page has a row for, below one of its titles."""
+    text = (REPOSITORY / "doc/security.md").read_text()
+    below = re.search(rf"^## `{re.escape(title)}`.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)[0]
+    rows = re.findall(r"^\| (`.*?`) \|", below, re.MULTILINE)
+    return [line for row in rows for line in re.findall(r"`(.*?)`", row)]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_each_line_of_the_sandbox_is_explained(unit):
+    """Long ones, and those that the build fills in, by their names."""
+    lines = ASSIGNMENT.findall((REPOSITORY / f"units/{unit}.in").read_text())
+    by_name = re.compile(rf"@\w+@|.{{{LONG}}}")
+    wanted = {f"{name}=..." if by_name.search(value) else f"{name}={value}" for name, value in lines}
+    assert set(shown_lines(unit)) == wanted
