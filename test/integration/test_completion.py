@@ -51,12 +51,19 @@ def test_an_applet_is_the_same_behind_the_executables_name(shell):
 # values
 
 
-TAKES_A_TYPE = [(applet, option) for applet in applets() for option in re.findall(r"^  (-\S+) TYPE\b", told(applet), re.M)]
+def lines_that_want(word):
+    """Command lines at whose end an applet's help wants this: behind an option, or as the usage has it."""
+    found = []
+    for applet in applets():
+        usage = re.sub(r"--?[A-Za-z][\w-]*[ =][A-Z]+", "", told(applet).partition("\n\n")[0])
+        options = re.findall(rf"^  (-[\w-]+)[^\n]*? {word}(?:  |$)", told(applet), re.MULTILINE)
+        found += [f"{begin(applet)} {option} " for option in options]
+        found += [f"{begin(applet)} "] if re.search(rf"[\s[]{word}(?=[\].\s]|$)", usage) else []
+    return found
 
 
-@pytest.mark.parametrize("applet, option", TAKES_A_TYPE)
-def test_types_are_those_of_the_services_that_are_there(shell, listen, applet, option):
-    line = f"{begin(applet)} {option} "
+@pytest.mark.parametrize("line", lines_that_want("TYPE"))
+def test_types_are_those_of_the_services_that_are_there(shell, listen, line):
     assert shell.complete(line) == []
     listen("toy"), listen("train")
     assert sorted(shell.complete(line)) == ["toy", "train"]
@@ -64,18 +71,30 @@ def test_types_are_those_of_the_services_that_are_there(shell, listen, applet, o
     assert sorted(shell.complete(f"{line}fuse.t")) == ["fuse.toy", "fuse.train"]
 
 
-@pytest.mark.parametrize("applet", [applet for applet in applets() if " -o OPTIONS" in told(applet)])
-def test_mount_options_of_fsvcs_own_are_completed_in_a_list(shell, applet):
-    own = {option for option in documented(applet) if option[0] != "-"}
-    if "fsvc.timeout" in own:
-        found = names(shell.complete(f"{begin(applet)} -o fsvc.t") + shell.complete(f"{begin(applet)} -o ro,fsvc.f"))
-        assert found == {"fsvc.timeout", "ro,fsvc.file"}
+@pytest.mark.parametrize("line", ["fuservicemount3 -o ", "fsvc mount.fuse3 -o "])
+def test_mount_options_of_fsvcs_own_are_completed_in_a_list(shell, line):
+    found = names(shell.complete(f"{line}fsvc.t") + shell.complete(f"{line}ro,fsvc.f"))
+    assert found == {"fsvc.timeout", "ro,fsvc.file"}
+
+
+def test_columns_are_completed_in_a_list(shell):
+    for line in lines_that_want("COLUMNS"):
+        columns = {word for text in re.findall(r"\nColumns.*?\n\n", told(line.split()[0]), re.DOTALL)
+                   for word in re.findall(r"\b[A-Z]+\b", text)}
+        assert set(shell.complete(line)) == columns != set()
+        assert shell.complete(f"{line}TYPE,TARG") == ["TYPE,TARGET"]
 
 
 def test_files_are_completed_where_they_are_wanted(shell):
     assert shell.complete("fuservicemount3 so") == ["some.img"]
     assert shell.complete("fsvc-umount so") == ["some.img"]
-    assert shell.complete("fsvc-umount -N so") == ["some.img"]
+
+
+@pytest.mark.parametrize("applet", applets())
+def test_files_are_completed_behind_an_option(shell, applet):
+    for option in re.findall(r"^  (?:-\w, )?(-[\w-]+[ =])(?:PATH|FILE|SOCKET|NAMESPACE)(?=  |$)", told(applet), re.M):
+        found = shell.complete(f"{begin(applet)} {option}so")
+        assert [word.removeprefix(option) for word in found] == ["some.img"]
 
 
 def test_a_server_is_a_command_and_has_words_of_its_own(shell):
