@@ -82,7 +82,13 @@ def test_a_page_points_to_pages_that_there_are(path):
     assert {name for name in named if name.startswith(("fsvc", "fuservice", "fuse_service", "mount.fuse"))} <= own
 
 
-# doc/security.md
+# the other documents
+
+
+@pytest.mark.parametrize("path", [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("doc/*.md")], ids=lambda path: path.name)
+def test_a_document_links_to_what_there_is(path):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
 
 
 UNITS = "10-sandbox.conf", "20-network.conf", "10-limits.conf"

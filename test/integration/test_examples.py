@@ -10,7 +10,7 @@ from kit import images, mounts
 from kit.machine import REPO, Machine
 from kit.manuals import PAGES, examples
 from kit.programs import BUILD, wait_for
-from kit.services import UNITS, add_service
+from kit.services import UNITS, add_service, blocks
 
 PLACE = "/examples"  # where the commands are typed
 MNT = "/mnt"
@@ -113,3 +113,17 @@ def test_the_policy_in_the_page_of_fsvc_conf_is_one(machine):
     machine.path(place[1]).write_text(block)
     done = machine.run(*command)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_server_of_doc_porting_is_a_service_by_its_unit(machine):
+    """Compiled, installed and mounted by what the page says."""
+    document = REPO / "doc/porting.md"
+    text = document.read_text()
+    change = re.search(r"^```diff\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[1]
+    machine.run("patch", "--output=/examples/one_file.c", REPO / "test/servers/one_file.c", input=change)
+    for path, unit in blocks(document).items():
+        machine.path(path).write_text(unit)
+    typed(machine, re.search(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[1])
+    typed(machine, "cmp disk.img file")
+    mount, = fuse_mounts(machine)
+    assert mount.type == "fuse.one_file"

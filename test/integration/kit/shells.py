@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the shells offer when somebody presses the tabulator behind a line, with completions installed in a directory."""
+"""What the shells offer when somebody presses the tabulator, with completions installed in a directory."""
 
 import os
 import pty
