@@ -79,7 +79,7 @@ def test_a_command_does_what_its_page_says(machine, name, line):
     done = typed(machine, line)
     if line.startswith("fsvc-umount"):
         assert fuse_mounts(machine) == []
-    elif re.match(r"(fuservicemount3|mount(\.fuse3)?) .*" + MNT, line):
+    elif re.search(rf"\b(fuservicemount3|mount(\.fuse3)?) .*{MNT}", line):
         mount, = fuse_mounts(machine)
         assert mount.mountpoint == MNT and services(machine)
     elif not line.startswith("systemctl"):
