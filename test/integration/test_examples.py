@@ -18,6 +18,7 @@ HELPERS = "mount.fuse", "mount.fuse3", "mount.fuseblk", "umount.fuse", "umount.f
 SQUASHFS = "mount -t fuse.squashfs image.squashfs"
 # What there has to be before a command, and what its words alone do not say.
 BEFORE = {
+    "fsvc-probe -m -o TARGET,MEMORY": [f"{SQUASHFS} {MNT}"],
     "fsvc-umount /mnt": [f"{SQUASHFS} {MNT}"],
     "fsvc-umount disk.img": [f"mount -t fuse.ext4 disk.img {MNT}"],
     "fsvc-umount -t 60 /mnt/*": [f"mkdir -p {MNT}/1 {MNT}/2", f"{SQUASHFS} {MNT}/1", f"{SQUASHFS} {MNT}/2"],
