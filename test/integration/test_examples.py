@@ -2,14 +2,14 @@
 """The examples of the manual pages, done in a machine as they are typed; those in C are in test_library_examples.py."""
 
 import re
-import shutil
 
 import pytest
 
 from kit import images, mounts
-from kit.machine import REPO, Machine
+from kit.installed import installed_machine
+from kit.machine import REPO
 from kit.manuals import PAGES, examples
-from kit.programs import BUILD, wait_for
+from kit.programs import wait_for
 from kit.services import UNITS, add_service, blocks
 
 PLACE = "/examples"  # where the commands are typed
@@ -36,13 +36,9 @@ def commands():
 
 @pytest.fixture(scope="module")
 def machine():
-    if not shutil.which("systemd-nspawn"):
-        pytest.skip("there is no systemd-nspawn")
-    with Machine(layers=(REPO, BUILD)) as machine:
+    with installed_machine() as machine:
         machine.run("mount", "-t", "tmpfs", "examples", MNT)  # nothing of others is there
-        machine.run("meson", "install", "--no-rebuild", "-C", BUILD)
         machine.run("sh", "-c", "for name; do ln -sf /usr/bin/fsvc /usr/sbin/$name; done", "sh", *HELPERS)
-        machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "start", *(f"fsvc-{name}.socket" for name in ("squashfs", "ewf", "ext4")))
         images.make_tree(machine)
         machine.run("mkdir", PLACE)
