@@ -11,10 +11,10 @@ from kit.machine import REPO
 from kit.manuals import PAGES, examples
 from kit.programs import wait_for
 from kit.services import UNITS, add_service, blocks
+from test_everyday import HELPERS
 
 PLACE = "/examples"  # where the commands are typed
 MNT = "/mnt"
-HELPERS = "mount.fuse", "mount.fuse3", "mount.fuseblk", "umount.fuse", "umount.fuse3", "umount.fuseblk"
 SQUASHFS = "mount -t fuse.squashfs image.squashfs"
 # What there has to be before a command, and what its words alone do not say.
 BEFORE = {
