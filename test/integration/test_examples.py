@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The examples of the manual pages, done in a machine as they are typed; those in C are in test_library_examples.py."""
 
+import contextlib
 import re
+import subprocess
 
 import pytest
 
@@ -25,13 +27,21 @@ BEFORE = {
 }
 
 
-def commands():
-    """Each line that a page of section 7 or 8 shows as typed, with the page's name."""
+def blocks_of(kind):
+    """The pages of section 7 and 8 and their blocks, where these are scripts, or files to write."""
     for path in PAGES:
         if path.suffix in (".7", ".8"):
-            for block in examples(path):
-                if not block.startswith("["):
-                    yield from ((path.name, line) for line in block.splitlines())
+            yield from ((path, block) for block in examples(path) if block.startswith(("[", "#")) == (kind == "file"))
+
+
+def is_background(block):
+    return "&\n" in block
+
+
+def commands():
+    """Each line that is typed, with the page's name."""
+    return [(path.name, line) for path, block in blocks_of("script") if not is_background(block)
+            for line in block.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +92,48 @@ def test_a_command_does_what_its_page_says(machine, name, line):
     elif not line.startswith("systemctl"):
         assert done.stdout
     assert done.stderr == "" or line.startswith("systemctl")
+
+
+@contextlib.contextmanager
+def listening(machine, line, *types):
+    """The service manager of the pages, in systemd's place."""
+    sockets = [f"fsvc-{name}.socket" for name in types]
+    machine.run("systemctl", "stop", *sockets)
+    manager = subprocess.Popen(machine.command("sh", "-c", f"cd {PLACE} && exec {line}"))
+    try:
+        wait_for(lambda: all(machine.path(f"/run/filesystems/{name}").exists() for name in types), 30, "the sockets")
+        yield
+    finally:
+        for mount in fuse_mounts(machine):
+            machine.run("umount", mount.mountpoint)
+        machine.run("pkill", "-o", "-x", "fsvc-listen", check=False)  # nsenter would end alone
+        assert manager.wait(30) == 0
+        machine.run("systemctl", "start", *sockets)
+
+
+def test_a_service_manager_that_is_started_by_hand_serves(machine):
+    for _, block in blocks_of("script"):
+        if is_background(block):
+            manager, *others = block.splitlines()
+            with listening(machine, manager.rstrip("& "), "squashfs"):
+                for line in others:
+                    typed(machine, line)
+                mount, = fuse_mounts(machine)
+                assert (mount.mountpoint, mount.type) == (MNT, "fuse.squashfs")
+
+
+def test_the_file_in_the_page_of_fsvc_listen_offers_its_types(machine):
+    for path, block in blocks_of("file"):
+        if path.name == "fsvc-listen.8":
+            machine.path(f"{PLACE}/listen").write_text(block)
+            types = re.findall(r"(\S+) -- ", block)
+            assert {"squashfs", "ext4"} < {*types}
+            with listening(machine, "fsvc-listen --file=listen", *types):
+                for name, image in ("squashfs", "image.squashfs"), ("ext4", "disk.img"):
+                    typed(machine, f"fuservicemount3 {image} {MNT} -t {name}")
+                    mount, = fuse_mounts(machine)
+                    assert mount.type == f"fuse.{name}"
+                    machine.run("umount", MNT)
 
 
 def test_the_unit_in_the_page_of_fsvc_open_is_a_service(machine):
