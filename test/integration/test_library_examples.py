@@ -2,6 +2,7 @@
 """The examples in the manual pages of the library: compiled as they stand, they mount."""
 
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -93,9 +94,10 @@ def the_change():
 @pytest.fixture
 def ported(installed, work):  # noqa: F811
     """The server that the page starts from, with the page's lines in it."""
-    command = ["patch", "--fuzz=0", "--output=-", REPOSITORY / "test/servers/one_file.c"]
-    after = subprocess.run(command, input=the_change(), check=True, stdout=subprocess.PIPE, text=True).stdout
-    return compiled(installed, work, after)
+    server = work / "one_file.c"
+    shutil.copy(REPOSITORY / "test/servers/one_file.c", server)
+    subprocess.run(["patch", "--quiet", "--fuzz=0", server], cwd=work, input=the_change(), check=True, text=True)
+    return compiled(installed, work, server.read_text())
 
 
 def test_a_server_is_ported_in_twenty_lines():

@@ -55,7 +55,8 @@ class Bash(Shell):
 
 class Fish(Shell):
     def complete(self, line):
-        return [found.partition("\t")[0] for found in self.output("fish", "-c", "complete -C $argv[1]", line)]
+        self.environment["LINE"] = line
+        return [found.partition("\t")[0] for found in self.output("fish", "-c", 'complete -C "$LINE"')]
 
 
 class Zsh(Shell):
