@@ -29,7 +29,7 @@ MINUTES = 60
 PACKAGES = (
     "gcc", "g++", "libc6-dev", "ninja-build", "pkg-config", "libcmocka-dev", "libfuse3-dev",
     "libsystemd-dev", "python3-pytest", "fuse3", "squashfuse", "squashfs-tools", "e2fsprogs", "util-linux", "mount",
-    "procps", "groff", "mandoc", "systemd", "systemd-sysv", "dbus",
+    "procps", "patch", "groff", "man-db", "mandoc", "bash-completion", "fish", "zsh", "systemd", "systemd-sysv", "dbus",
 )
 RELEASES = {
     "bullseye": ("meson/bookworm",),  # its own is older than what meson.build asks for
