@@ -68,7 +68,7 @@ def test_types_are_those_of_the_services_that_are_there(shell, listen, line):
     listen("toy"), listen("train")
     assert sorted(shell.complete(line)) == ["toy", "train"]
     assert shell.complete(f"{line}tr") == ["train"]
-    assert sorted(shell.complete(f"{line}fuse.t")) == ["fuse.toy", "fuse.train"]
+    assert sorted(shell.complete(f"{line}fuseblk.t")) == ["fuseblk.toy", "fuseblk.train"]
 
 
 @pytest.mark.parametrize("line", ["fuservicemount3 -o ", "fsvc mount.fuse3 -o "])
