@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The hooks for initramfs-tools and dracut: what they put together boots from a FUSE server's root, and loses nothing."""
+
+import contextlib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kit import boots, kernels, mounts
+from kit.programs import REPOSITORY
+from test_boot import MESSAGE, executable, init, output, root  # noqa: F401, fixtures
+
+RELEASE = "bookworm"
+OFFERS = "# what the root filesystem may be\n--root-filesystem ext4 -- fuse2fs -f\n"
+WORK = """
+run /bin/cat /etc/message
+write /var/written kept
+end
+leave /run/initramfs /shutdown poweroff
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    try:
+        return kernels.fetch(RELEASE)
+    except kernels.NoMirror as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """What meson installs, with services for the root filesystem."""
+    place = tmp_path_factory.mktemp("initramfs")
+    options = ["-Dinitramfs=initramfs-tools,dracut", "-Dtests=false", "-Dsystemd_unit_dir=no", "--libdir=lib",
+               f"--prefix={place / 'usr'}", f"--sysconfdir={place / 'etc'}"]
+    for command in ["meson", "setup", place / "build", REPOSITORY, *options], ["meson", "install", "-C", place / "build"]:
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    (place / "etc" / "fsvc").mkdir(parents=True)
+    (place / "etc" / "fsvc" / "initramfs").write_text(OFFERS)
+    return place
+
+
+@contextlib.contextmanager
+def installed_here(kernel):
+    """The kernel where tools look for it and its modules."""
+    mounts.mount("modules", "/usr/lib", "overlay", 0, f"lowerdir={kernel.root / 'lib'}:/usr/lib")
+    mounts.mount(kernel.root / "boot", "/boot", None, mounts.BIND)
+    try:
+        yield
+    finally:
+        mounts.detach("/boot")
+        mounts.detach("/usr/lib")
+
+
+@pytest.fixture
+def image(work, root):
+    root.write("/etc/boot", WORK)
+    image = work / "root.ext4"
+    output("mkfs.ext4", "-q", "-d", root.root, "-E", "root_owner=0:0", image, "64M")
+    return image
+
+
+def boots_and_keeps(kernel, initramfs, image, words):
+    said, console = boots.boot(kernel, initramfs, image, words)
+    assert MESSAGE in console and [line.split(":")[0] for line in said] == ["spared"] * 2, console
+    assert re.findall(r"^Filesystem state: +(.*)$", output("dumpe2fs", "-h", image), re.MULTILINE) == ["clean"], console
+    output("e2fsck", "-f", "-n", image)
+    assert output("debugfs", "-R", "cat /var/written", image) == "kept\n"
+    return console
+
+
+def test_a_machine_boots_by_initramfs_tools_and_shuts_down(work, kernel, installed, image):
+    settings = Path(shutil.copytree("/etc/initramfs-tools", work / "settings"))
+    shutil.copytree(installed / "usr/share/initramfs-tools", settings, dirs_exist_ok=True)
+    (settings / "conf.d" / "test").write_text("MODULES=list\nBUSYBOX=auto\nCOMPRESS=gzip\n")
+    (settings / "modules").write_text("virtio_pci\nvirtio_blk\n")
+    with installed_here(kernel):
+        output("mkinitramfs", "-d", settings, "-o", work / "initramfs", kernel.version)
+    console = boots_and_keeps(kernel, work / "initramfs", image, "boot=fsvc root=/dev/vda rootfstype=ext4 rw")
+    assert "fsvc: the root filesystem is unmounted" in console
