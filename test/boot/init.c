@@ -214,6 +214,7 @@ static void say_status(const char *pid)
 {
 	static const char *const names[] = { "CapPrm:", "CapBnd:", "NoNewPrivs:", "Seccomp:" };
 	char path[300], line[256], text[256] = "";
+	size_t used = 0;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%s/status", pid);
@@ -221,7 +222,8 @@ static void say_status(const char *pid)
 	while (file && fgets(line, sizeof(line), file))
 		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 			if (strncmp(line, names[i], strlen(names[i])) == 0)
-				strncat(text, line, sizeof(text) - strlen(text) - 1);
+				used += (size_t)snprintf(text + used, sizeof(text) - used, "%.60s",
+							 line);
 	for (char *blank = text; (blank = strpbrk(blank, "\t\n"));)
 		*blank = ' ';
 	say("spared: %s", text);
