@@ -88,8 +88,9 @@ static int apply_limits(struct contain *contain)
 static int choose_user(struct contain *contain)
 {
 	contain->uid = 0;
-	return contain->as_root ? 0
-				: containuser_choose(contain->proc, &contain->uid, &contain->lock);
+	return contain->limits.as_root
+		       ? 0
+		       : containuser_choose(contain->proc, &contain->uid, &contain->lock);
 }
 
 static int enter_root(struct contain *contain)
@@ -180,6 +181,14 @@ const size_t contain_count = sizeof(contain_pieces) / sizeof(contain_pieces[0]);
 _Static_assert(sizeof(contain_pieces) / sizeof(contain_pieces[0]) <= CONTAIN_MOST,
 	       "a set of pieces has a bit for each");
 
+bool contain_is_whole(uint32_t missing)
+{
+	for (size_t i = 0; i < contain_count; i++)
+		if ((missing & 1U << i) && !contain_pieces[i].spared)
+			return false;
+	return true;
+}
+
 int contain_open(struct contain *contain)
 {
 	contain->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -255,7 +264,7 @@ int contain_try(struct contain *contain, int errors[CONTAIN_MOST])
 		return -errno;
 	if (pid == 0)
 		try_pieces(contain, there);
-	there = close_fd(there);
+	close_fd(take_fd(&there));
 	length = read(here, errors, CONTAIN_MOST * sizeof(errors[0]));
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;

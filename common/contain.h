@@ -14,10 +14,9 @@
 
 struct contain {
 	/* Set by the caller. */
-	struct limits limits;
-	char *const *paths; /* to show beside the usual ones, NULL-terminated; or NULL */
-	bool as_root;       /* a user of its own it has not, see fsvc-listen(8) */
-	const char *name;   /* of its cgroup: no other service's */
+	struct limits limits; /* as_root: it has no user of its own, see fsvc-listen(8) */
+	char *const *paths;   /* to show beside the usual ones, NULL-terminated; or NULL */
+	const char *name;     /* of its cgroup: no other service's */
 
 	/* The machine's, from contain_open(). */
 	int proc;
@@ -46,6 +45,9 @@ struct contain_piece {
 /* The table. */
 extern const struct contain_piece contain_pieces[];
 extern const size_t contain_count;
+
+/* Whether a service without the pieces MISSING is contained by all but what is spared. */
+bool contain_is_whole(uint32_t missing);
 
 /* Opens what the pieces need of the machine. Returns 0 or a negative errno. */
 int contain_open(struct contain *contain);

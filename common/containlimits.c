@@ -54,7 +54,9 @@ int containlimits_apply(const struct limits *limits, bool together, int proc)
 		{ RLIMIT_DATA, limits->memory },
 		{ RLIMIT_AS, together ? RLIM_INFINITY : limits->memory * ADDRESSES },
 		{ RLIMIT_NPROC, limits->processes },
-		{ RLIMIT_NOFILE, MOST_FILES },
+		/* Descriptors that a user has under way to others are measured by it too: all
+		 * of root's. */
+		{ RLIMIT_NOFILE, limits->as_root ? RLIM_INFINITY : MOST_FILES },
 		{ RLIMIT_MEMLOCK, MOST_LOCKED },
 		{ RLIMIT_CORE, 0 },
 		{ RLIMIT_MSGQUEUE, 0 },

@@ -11,6 +11,7 @@
 struct limits {
 	uint64_t memory; /* bytes */
 	unsigned int processes;
+	bool as_root; /* what the kernel counts by user is not this service's alone */
 };
 
 /*

@@ -2,7 +2,7 @@
 #include "containuser.h"
 
 #include "cleanup.h"
-#include "config.h"
+#include "socketdir.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -18,9 +18,6 @@
 #define FIRST_USER 61184
 #define LAST_USER  65519
 #define USERS      (LAST_USER - FIRST_USER + 1)
-
-/* Who may open it could keep all others from going on: root alone may. */
-#define LOCK SERVICE_SOCKET_DIR "/.lock"
 
 /* The owner of /proc/PID is the process's effective user, whatever else it hides. */
 static int mark_used(int proc, bool used[USERS])
@@ -47,7 +44,9 @@ static int mark_used(int proc, bool used[USERS])
 
 int containuser_choose(int proc, uid_t *uidp, int *lockp)
 {
-	_cleanup_close_ int lock = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* Who may open it could keep all others from going on: root alone may. */
+	_cleanup_close_ int lock =
+		open(SOCKETDIR_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	bool used[USERS] = { false };
 	unsigned int start = 0;
 	int error;

@@ -17,7 +17,7 @@
 /* How it is told to whoever ends all processes at last that one is to be spared. */
 #define SPARED "@"
 
-static int make_command(const struct offer *offer, const struct caller *caller,
+static int make_command(const struct offer *offer, const struct caller *caller, bool whole,
 			struct words *command)
 {
 	char instance[64];
@@ -31,6 +31,9 @@ static int make_command(const struct offer *offer, const struct caller *caller,
 	words_add(command, offer->root_filesystem ? SPARED "/fsvc-open" : "fsvc-open");
 	if (offer->opener.argv)
 		words_add_all(command, (const char *const *)offer->opener.argv);
+	/* It looks for some pieces itself; who has started this was told what is missing. */
+	if (!whole)
+		words_add(command, "--uncontained");
 	if (!offer->as_itself)
 		words_add(command, instance);
 	words_add(command, "--");
@@ -109,7 +112,7 @@ become(struct instance_maker *maker, const struct offer *offer, const struct cal
 
 	reset_signals(mask);
 	setsid();
-	error = make_command(offer, caller, &command);
+	error = make_command(offer, caller, contain_is_whole(maker->missing), &command);
 	if (error == 0)
 		error = arrange_descriptors(connection, output);
 	if (error == 0)
@@ -143,8 +146,8 @@ int instance_start(struct instance_maker *maker, const struct offer *offer,
 	snprintf(instance->name, sizeof(instance->name), "%d.%u", getpid(), maker->count++);
 	maker->contain.name = instance->name;
 	maker->contain.limits = offer->limits;
+	maker->contain.limits.as_root = offer->root_filesystem;
 	maker->contain.paths = offer->paths.argv;
-	maker->contain.as_root = offer->root_filesystem;
 	instance->pid = contain_fork(&maker->contain, maker->missing);
 	if (instance->pid < 0)
 		return -errno;

@@ -228,8 +228,8 @@ static void close_door(struct door *door)
 	struct stat now;
 
 	/* By now another listener's may be there. */
-	if (door->fd >= 0 && lstat(door->path, &now) == 0 && now.st_ino == door->status.st_ino &&
-	    now.st_dev == door->status.st_dev)
+	if (door->path && door->fd >= 0 && lstat(door->path, &now) == 0 &&
+	    now.st_ino == door->status.st_ino && now.st_dev == door->status.st_dev)
 		unlink(door->path);
 	door->fd = close_fd(door->fd);
 	free(door->path);

@@ -19,6 +19,9 @@
 #define MOUNT_SECONDS   90
 #define LONGEST_SECONDS 86400
 
+/* Is there where systemd runs, see sd_booted(3). */
+#define SYSTEMD_RUNS "/run/systemd/system"
+
 /* What interrupt.h handles in a way of its own: a caller may have had them ignored. */
 static const int handled[] = { SIGPIPE, SIGXFSZ, SIGALRM };
 
@@ -93,9 +96,19 @@ static enum mounting connect_service(const struct mountline *line, struct channe
 }
 
 /*
- * Says how it went, in one line. systemd names an instance after the connection: its number, our
- * pid (in later versions than 257 with more beside it), our uid.
+ * Where to read what the service has said itself. systemd names an instance after the connection:
+ * its number, our pid (in later versions than 257 with more beside it), our uid.
  */
+static void name_log(char *log, size_t size)
+{
+	if (access(SYSTEMD_RUNS, F_OK) < 0 && access(SOCKETDIR_LOCK, F_OK) == 0)
+		snprintf(log, size, "; the service's log: what fsvc-listen says");
+	else
+		snprintf(log, size, "; the service's log: journalctl -u '*@*-%d[-_]*%d.service'",
+			 getpid(), geteuid());
+}
+
+/* Says how it went, in one line. */
 static enum mounting report(const struct session *session, int error)
 {
 	const struct mountline *line = session->line;
@@ -106,9 +119,7 @@ static enum mounting report(const struct session *session, int error)
 	if (error == 0)
 		return MOUNTING_DONE;
 	if (session->service_failed)
-		snprintf(log, sizeof(log),
-			 "; the service's log: journalctl -u '*@*-%d[-_]*%d.service'", getpid(),
-			 geteuid());
+		name_log(log, sizeof(log));
 	diag_error("cannot mount %s on %s: %s%s", line->source, line->mountpoint, session->reason,
 		   log);
 	return MOUNTING_FAILED;

@@ -44,7 +44,9 @@ static void take(struct servicelog *log, char byte)
 		return;
 	}
 	/* Behind a NUL nothing would be shown. */
-	log->line[log->used++] = byte ? byte : '\x01';
+	if (byte == '\0')
+		byte = '\x01';
+	log->line[log->used++] = byte;
 	if (log->used == sizeof(log->line))
 		show(log);
 }

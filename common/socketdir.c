@@ -2,7 +2,6 @@
 #include "socketdir.h"
 
 #include "cleanup.h"
-#include "config.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -127,7 +126,7 @@ static int check_place(const char *path, const char **why)
 	fd = new_socket();
 	if (fd < 0)
 		return fd;
-	strcpy(address.sun_path, path);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	return connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
 			       errno == ECONNREFUSED
 		       ? 0

@@ -4,7 +4,11 @@
  */
 #pragma once
 
+#include "config.h"
 #include "words.h"
+
+/* Is there where fsvc-listen has run, which uses it; root's alone. */
+#define SOCKETDIR_LOCK SERVICE_SOCKET_DIR "/.lock"
 
 /*
  * Finds the socket for SUBTYPE, if nobody but root can have put it there: owned by root, in a

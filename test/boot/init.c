@@ -31,7 +31,7 @@
 #define PATIENCE   60 /* seconds */
 #define PERIOD     10 /* milliseconds */
 
-static void say(const char *format, ...)
+static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
 {
 	va_list arguments;
 
@@ -45,7 +45,7 @@ static void say(const char *format, ...)
 
 static void pause_shortly(void)
 {
-	nanosleep(&(struct timespec){ .tv_nsec = PERIOD * 1000000 }, NULL);
+	nanosleep(&(struct timespec){ .tv_nsec = PERIOD * 1000000L }, NULL);
 }
 
 /* Until CONDITION(ARGUMENT) holds. Returns 0 or -ETIMEDOUT. */
@@ -150,10 +150,9 @@ static int copy(char **words)
 static int write_word(char **words)
 {
 	FILE *file = fopen(words[0], "we");
+	bool written = file && fprintf(file, "%s\n", words[1]) >= 0;
 
-	if (!file || fprintf(file, "%s\n", words[1]) < 0 || fclose(file) == EOF)
-		return -errno;
-	return 0;
+	return file && fclose(file) == 0 && written ? 0 : -errno;
 }
 
 static const char *const systems[] = { "/dev", "/proc", "/sys", "/run" };
@@ -215,6 +214,7 @@ static void say_status(const char *pid)
 {
 	static const char *const names[] = { "CapPrm:", "CapBnd:", "NoNewPrivs:", "Seccomp:" };
 	char path[300], line[256], text[256] = "";
+	size_t used = 0;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%s/status", pid);
@@ -222,7 +222,8 @@ static void say_status(const char *pid)
 	while (file && fgets(line, sizeof(line), file))
 		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 			if (strncmp(line, names[i], strlen(names[i])) == 0)
-				strncat(text, line, sizeof(text) - strlen(text) - 1);
+				used += (size_t)snprintf(text + used, sizeof(text) - used, "%.60s",
+							 line);
 	for (char *blank = text; (blank = strpbrk(blank, "\t\n"));)
 		*blank = ' ';
 	say("spared: %s", text);
@@ -341,14 +342,18 @@ static void do_script(void)
 	if (!script)
 		say("cannot read " SCRIPT ": %s", strerror(errno));
 	while (script && fgets(line, sizeof(line), script)) {
-		int error = do_line(strcpy(copied, line));
+		int error;
 
+		memcpy(copied, line, sizeof(copied));
+		error = do_line(copied);
 		if (error < 0) {
 			line[strcspn(line, "\n")] = '\0';
 			say("FAILED: %s: %s", line, strerror(-error));
-			return;
+			break;
 		}
 	}
+	if (script)
+		fclose(script);
 }
 
 int main(void)

@@ -9,7 +9,6 @@ import pytest
 from kit import escape, mounts
 from kit.escape import MOUNTPOINT, NEIGHBOURS, OTHER
 from kit.installed import needs_a_machine
-from kit.programs import wait_for
 
 CHUNK = 16 << 20  # which hostile_habits.c asks for at a time
 PATIENCE = 25  # seconds in which a service that nobody needs has ended, on a busy machine

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from kit import boots, kernels
-from test_boot import executable, init  # noqa: F401, fixtures
+from test_boot import executable, init  # noqa: F401: fixtures
 
 BOOT = """
 mount proc proc /proc

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """fsvc-umount: the mount is gone, everything is written back, and nothing else was touched."""
 
-import contextlib
 import errno
 import os
 import pty

@@ -226,10 +226,25 @@ def test_an_attacker_in_a_server_gets_nowhere(machine):
     assert shouted["PRIORITY"] == "6"
 
 
-def test_a_service_that_has_lost_a_piece_of_its_sandbox_does_not_start(machine):
-    dropin = machine.path(f"{UNITS}/fsvc-lost@.service.d/50-lost.conf")
-    dropin.parent.mkdir()
-    dropin.write_text("[Service]\nDynamicUser=no\nUser=nobody\nRootDirectory=\nProtectSystem=no\n")
+@pytest.fixture
+def drop_in(machine):
+    """Adds to the units of a type, for this test alone."""
+    added = []
+
+    def drop_in(name, text):
+        path = machine.path(f"{UNITS}/fsvc-{name}@.service.d/50-more.conf")
+        path.parent.mkdir()
+        added.append(path)
+        path.write_text(text)
+
+    yield drop_in
+    for path in added:
+        path.unlink()
+    machine.run("systemctl", "daemon-reload")
+
+
+def test_a_service_that_has_lost_a_piece_of_its_sandbox_does_not_start(machine, drop_in):
+    drop_in("lost", "[Service]\nDynamicUser=no\nUser=nobody\nRootDirectory=\nProtectSystem=no\n")
     add_service(machine, "lost", "/usr/bin/fsvc-open -- squashfuse -f")
     failed = mount(machine, "lost", "/images/tree.img", check=False)
     assert failed.returncode == 1

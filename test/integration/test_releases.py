@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What works here works in other releases, with their compilers, their libfuse and their systemd."""
+"""What works here works in other releases, with their compilers, their libfuse and their systemd.
 
-import os
-import subprocess
+All but the slowest tests: test/releases runs these too.
+"""
 
 import pytest
 
-from kit import debian, releases
+from kit import releases
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def rows(request):
     """Those that were asked for, some at a time."""
     wanted = [item.callspec.params["release"] for item in request.session.items
               if item.function is test_all_that_holds_here_holds_in and hasattr(item, "callspec")]
-    return {row.release: row for row in releases.examine_all(wanted)}
+    return {row.release: row for row in releases.examine_all(wanted, releases.SLOW)}
 
 
 @pytest.mark.parametrize("release", releases.RELEASES)

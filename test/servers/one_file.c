@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * one_file SOURCE MOUNTPOINT [OPTIONS]: a filesystem without a directory, for tests. Its root is a
- * file, the source. An ordinary server: it knows nothing of services.
+ * file, the source. An ordinary server: it knows nothing of services. doc/porting.md makes one of
+ * it that does.
  */
 #define FUSE_USE_VERSION 31
 
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <fuse.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,17 +48,34 @@ static const struct fuse_operations operations = {
 	.read = one_read,
 };
 
+/* The first word that is no option is the source; the mountpoint is libfuse's. */
+static int take_source(void *data, const char *word, int key, struct fuse_args *rest)
+{
+	char **path = data;
+
+	(void)rest;
+	if (key != FUSE_OPT_KEY_NONOPT || *path)
+		return 1;
+	*path = strdup(word);
+	return *path ? 0 : -1;
+}
+
 int main(int argc, char **argv)
 {
-	if (argc < 3) {
+	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
+	static char *path;
+	int result;
+
+	if (fuse_opt_parse(&args, &path, NULL, take_source) < 0 || !path) {
 		fprintf(stderr, "one_file SOURCE MOUNTPOINT [OPTIONS]\n");
 		return 1;
 	}
-	source = open(argv[1], O_RDONLY | O_CLOEXEC);
+	source = open(path, O_RDONLY | O_CLOEXEC);
 	if (source < 0) {
-		perror(argv[1]);
+		perror(path);
 		return 1;
 	}
-	argv[1] = argv[0];
-	return fuse_main(argc - 1, argv + 1, &operations, NULL);
+	result = fuse_main(args.argc, args.argv, &operations, NULL);
+	fuse_opt_free_args(&args);
+	return result;
 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A place to escape from, and to: a hostile server in the shipped sandboxes, in a machine that has something to lose.
 
-The hostile server is test/servers/hostile.c. It tries all it knows in each sandbox, that which systemd makes of the units
-and that of fsvc-listen, and, to see that its attempts are real, as root outside of any.
+The hostile server is test/servers/hostile.c. It tries all it knows in each sandbox, that which systemd makes of the
+units and that of fsvc-listen, and, to see that its attempts are real, as root outside of any.
 """
 
 import contextlib
@@ -123,7 +123,7 @@ def in_words(outcome):
 
 
 def show(tables):
-    """The rows of each manager side by side, for people, and for a program where an environment variable names a file."""
+    """The rows of each manager side by side, for people; for a program where an environment variable names a file."""
     columns = "".join(f"{manager:13} " for manager in tables)
     lines = [f"{'attempt':46} {columns}{'as root outside':16} verdict"]
     for row, *others in zip(*tables.values()):
@@ -213,8 +213,8 @@ class Listen(Manager):
     listener = None
 
     def start(self):
-        self.machine.run("sh", "-ec", f"fsvc-listen --allow-missing=cgroup --as-itself --memory={LISTENER_MEMORY} {self.type}"
-                         f" -- {PLACE} >{LISTENER_LOG} 2>&1 & echo $! >/run/fsvc-listen.pid")
+        self.machine.run("sh", "-ec", f"fsvc-listen --allow-missing=cgroup --as-itself --memory={LISTENER_MEMORY}"
+                         f" {self.type} -- {PLACE} >{LISTENER_LOG} 2>&1 & echo $! >/run/fsvc-listen.pid")
         wait_for(lambda: self.machine.path(f"/run/filesystems/{self.type}").exists(), what="the listener")
         self.listener = self.machine.path("/run/fsvc-listen.pid").read_text().strip()
 

@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""fsvc-listen under test, and what can be seen of a service that it contains."""
+"""fsvc-listen under test, and what can be seen of a service that it contains.
+
+The fixtures are for the modules that import them.
+"""
 
 import contextlib
 import os
 import re
 import signal
 import socket
+import subprocess
+
+import pytest
 
 from . import mounts
-from .fake_service import SOCKETS
+from .fake_service import HELPER, SOCKETS
 from .programs import FSVC, Program, children_of, family, wait_for
 
 FSVC_LISTEN = [FSVC, "fsvc-listen"]
 USERS = range(61184, 65520)
+SQUASHFUSE = ["--", "squashfuse", "-f"]
+PIVOT_ROOT, SETHOSTNAME, GETRANDOM, LANDLOCK = 155, 170, 318, 444  # of x86-64
 NOT_EVERYWHERE = "--allow-missing=cgroup"  # a machine may use cgroups of version 1
 
 
@@ -56,7 +64,7 @@ class Listening:
     def close(self):
         left = self.left + (self.services() if self.program.runs() else [])
         self.program.close()
-        for path in self.sockets:
+        for path in [*self.sockets, f"{SOCKETS}/.lock"]:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
         for pid in left:
@@ -90,3 +98,64 @@ def hard_limits(pid):
 
 def seen_mounts(pid):
     return {mount.mountpoint: mount for mount in mounts.mountinfo(pid)}
+
+
+def has_no_capability(pid):
+    found = status(pid)
+    return {found[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+
+
+@pytest.fixture
+def listening(closing):
+    """Starts a listener, which listens then."""
+    return lambda *words, **options: closing(Listening(*words, **options))
+
+
+@pytest.fixture
+def refused(run):
+    """Starts a listener that gives up: what it says."""
+
+    def refused(*words, **options):
+        result = run(*FSVC_LISTEN, *words, **options).wait()
+        assert result.code == 1
+        return result.errors
+
+    return refused
+
+
+@pytest.fixture
+def mount(run, image, mountpoint):
+    """Mounts as a person does; the helper's result."""
+
+    def mount(*words, source=image, mountpoint=mountpoint, kind="squashfs"):
+        return run(*HELPER, source, mountpoint, "-t", kind, *words).wait(40)
+
+    return mount
+
+
+@pytest.fixture
+def mounted(listening, mount, mountpoint):
+    """A listener and one mount of its."""
+    listener = listening("squashfs", *SQUASHFUSE)
+    succeeds(mount())
+    yield listener
+    if mounts.at(mountpoint):
+        unmount(mountpoint)
+
+
+@pytest.fixture
+def server(mounted):
+    """What parses the image."""
+    return mounted.the_server()
+
+
+def succeeds(result):
+    assert (result.code, result.errors) == (0, "")
+
+
+def unmount(mountpoint):
+    subprocess.run([FSVC, "fsvc-umount", mountpoint], check=True, timeout=30)
+
+
+def shows(mountpoint, tree):
+    subprocess.run(["diff", "--recursive", "--no-dereference", tree, mountpoint], check=True, timeout=30)

@@ -9,9 +9,9 @@ UNITS = "/etc/systemd/system"
 DOCUMENT = REPO / "doc/services.md"
 
 
-def blocks():
-    """The files that the document shows, by the name that stands as a comment in their first line."""
-    found = re.findall(r"^```ini\n# (\S+)\n(.*?)^```", DOCUMENT.read_text(), re.M | re.S)
+def blocks(document=DOCUMENT):
+    """The files that a document shows, by the name that stands as a comment in their first line."""
+    found = re.findall(r"^```ini\n# (\S+)\n(.*?)^```", document.read_text(), re.M | re.S)
     return dict(found)
 
 
