@@ -64,6 +64,10 @@ static int execute(const struct instance_maker *maker, const struct offer *offer
 	snprintf(process, sizeof(process), "LISTEN_PID=%d", getpid());
 	words_add_all(&environment, usual);
 	words_add(&environment, process);
+	/* glibc loads it to cancel a thread, as libfuse does at the end, when nothing is left of
+	 * the initramfs: without it the server would be aborted before it has written back. */
+	if (offer->root_filesystem)
+		words_add(&environment, "LD_PRELOAD=libgcc_s.so.1");
 	if (environment.failed)
 		return -ENOMEM;
 	if (!offer->service)

@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -174,13 +175,24 @@ static int take_along(const char *directory, size_t count, unsigned long how)
 	return 0;
 }
 
-/* switch DIRECTORY PROGRAM: makes DIRECTORY the root and becomes its PROGRAM, as switch_root(8). */
+static int forget(const char *path, const struct stat *status, int kind, struct FTW *where)
+{
+	(void)status, (void)kind, (void)where;
+	remove(path); /* or it is mounted on */
+	return 0;
+}
+
+/*
+ * switch DIRECTORY PROGRAM: makes DIRECTORY the root and becomes its PROGRAM, as switch_root(8),
+ * which deletes all files of the initramfs, too.
+ */
 static int switch_root(char **words)
 {
 	int error = take_along(words[0], SYSTEM_COUNT, MS_MOVE);
 
 	if (error < 0)
 		return error;
+	nftw("/", forget, 16, FTW_DEPTH | FTW_MOUNT | FTW_PHYS);
 	if (chdir(words[0]) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
 		return -errno;
 	execv(words[1], words + 1);
