@@ -45,9 +45,10 @@ def installed(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def installed_here(kernel):
-    """The kernel where tools look for it and its modules."""
-    mounts.mount("modules", "/usr/lib", "overlay", 0, f"lowerdir={kernel.root / 'lib'}:/usr/lib")
+def installed_here(kernel, *more):
+    """The kernel where tools look for it and its modules; and what there is MORE for /usr/lib."""
+    lower = ":".join(str(directory) for directory in (*more, (kernel.root / "lib").resolve(), "/usr/lib"))
+    mounts.mount("modules", "/usr/lib", "overlay", 0, f"lowerdir={lower}")
     mounts.mount(kernel.root / "boot", "/boot", None, mounts.BIND)
     try:
         yield
@@ -82,3 +83,37 @@ def test_a_machine_boots_by_initramfs_tools_and_shuts_down(work, kernel, install
         output("mkinitramfs", "-d", settings, "-o", work / "initramfs", kernel.version)
     console = boots_and_keeps(kernel, work / "initramfs", image, "boot=fsvc root=/dev/vda rootfstype=ext4 rw")
     assert "fsvc: the root filesystem is unmounted" in console
+
+
+RESTORE = """#!/bin/busybox sh
+cd /run/initramfs && exec /bin/busybox cpio -idm --quiet </boot/initramfs
+"""
+AGAIN = """
+mount tmpfs initramfs /run/initramfs mode=755
+run /bin/restore
+"""
+
+
+@pytest.fixture
+def by_dracut(work, kernel, installed):
+    """As it is made for this kernel, uncompressed."""
+    (work / "settings").mkdir()
+    (work / "dracut.conf").touch()
+    with installed_here(kernel, installed / "usr/lib"):
+        output("dracut", "--conf", work / "dracut.conf", "--confdir", work / "settings", "--no-hostonly", "--no-compress",
+               "--modules", "base dash udev-rules shutdown fsvc", "--force-drivers", "virtio_pci virtio_blk",
+               "--kver", kernel.version, work / "initramfs")
+    return work / "initramfs"
+
+
+def test_a_machine_boots_by_dracut_and_shuts_down(work, kernel, by_dracut, root):
+    """What unmounts is the initramfs, unpacked again from the root filesystem, as dracut's unit for systemd does it."""
+    root.write("/etc/boot", AGAIN + WORK)
+    root.add_program("/bin/busybox")
+    root.add(by_dracut, "/boot/initramfs")
+    root.write("/bin/restore", RESTORE)
+    root.place("/bin/restore").chmod(0o755)
+    image = work / "root.ext4"
+    output("mkfs.ext4", "-q", "-d", root.root, "-E", "root_owner=0:0", image, "256M")
+    console = boots_and_keeps(kernel, by_dracut, image, "root=fsvc:ext4:/dev/vda rw")
+    assert "Unmounted /oldroot." in console

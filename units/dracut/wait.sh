@@ -1,6 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Until the servers of the root filesystem, whose names begin with "@", have written everything back.
-while grep -q '^@' /proc/[0-9]*/cmdline 2>/dev/null; do
-    sleep 0.1
-done
+# Waits until the servers of the root filesystem, whose names begin with "@", have written everything back, to the disk
+# too: what ends the machine does not.
+
+spared() {
+    for process in /proc/[0-9]*; do
+        name=
+        read -r name 2>/dev/null <"$process/cmdline"
+        case $name in
+        @*) return 0 ;;
+        esac
+    done
+    return 1
+}
+
+while spared; do sleep 0.1; done
+sync
