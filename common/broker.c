@@ -4,6 +4,7 @@
 #include "callpath.h"
 #include "cleanup.h"
 #include "mountapi.h"
+#include "newcalls.h"
 #include "openmode.h"
 #include "statx.h"
 #include "wire.h"
@@ -11,12 +12,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/syscall.h>
-
-/* Linux 5.8, the same on every architecture: a server may know it where this C library does not. */
-#ifndef SYS_faccessat2
-#define SYS_faccessat2 439
-#endif
 
 /* The places for the names that the server is given: in the sandbox, or elsewhere of our own. */
 #define SANDBOX_PLACE "/fsvc"

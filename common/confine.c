@@ -2,18 +2,13 @@
 #include "confine.h"
 
 #include "cleanup.h"
+#include "newcalls.h"
 
 #include <fcntl.h>
 #include <stdint.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* What linux/landlock.h has. Who builds where it lacks may run where the kernel knows of it. */
-#ifndef SYS_landlock_create_ruleset
-#define SYS_landlock_create_ruleset 444
-#define SYS_landlock_add_rule       445
-#define SYS_landlock_restrict_self  446
-#endif
 #define LANDLOCK_CREATE_RULESET_VERSION 1U
 #define LANDLOCK_RULE_PATH_BENEATH      1
 #define LANDLOCK_ACCESS_FS_WRITE_FILE   (1ULL << 1)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "containcalls.h"
 
+#include "newcalls.h"
 #include "syscallfilter.h"
 
 #include <errno.h>
@@ -9,7 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
@@ -72,9 +72,7 @@ static const struct syscallfilter_rule calls[] = {
 #ifdef SYS_io_pgetevents /* Linux 4.18 */
 	MAY(io_pgetevents),
 #endif
-#ifdef SYS_close_range /* 5.9 */
 	MAY(close_range),
-#endif
 
 	/* files: there are few, and none to write */
 	MAY(chdir), MAY(fchdir), MAY(getcwd), MAY(umask), MAY(getdents64),
@@ -86,15 +84,9 @@ static const struct syscallfilter_rule calls[] = {
 	MAY(setxattr), MAY(lsetxattr), MAY(fsetxattr),
 	MAY(removexattr), MAY(lremovexattr), MAY(fremovexattr),
 	MAY(inotify_init1), MAY(inotify_add_watch), MAY(inotify_rm_watch),
-#ifdef SYS_openat2 /* 5.6 */
 	MAY(openat2),
-#endif
-#ifdef SYS_faccessat2 /* 5.8 */
 	MAY(faccessat2),
-#endif
-#ifdef SYS_fchmodat2 /* 6.6 */
 	MAY_IF(fchmodat2, 2, S_ISUID | S_ISGID, 0),
-#endif
 
 	/* waiting */
 	MAY(epoll_create1), MAY(epoll_ctl), MAY(epoll_pwait), MAY(ppoll), MAY(pselect6), MAY(eventfd2),
@@ -103,12 +95,8 @@ static const struct syscallfilter_rule calls[] = {
 	MAY(getitimer), MAY(setitimer), MAY(timer_create), MAY(timer_delete), MAY(timer_getoverrun),
 	MAY(timer_gettime), MAY(timer_settime),
 	MAY(futex), MAY(get_robust_list), MAY(set_robust_list),
-#ifdef SYS_epoll_pwait2 /* 5.11 */
 	MAY(epoll_pwait2),
-#endif
-#ifdef SYS_futex_waitv /* 5.16 */
 	MAY(futex_waitv),
-#endif
 #ifdef SYS_rseq /* 4.18 */
 	MAY(rseq),
 #endif
@@ -151,9 +139,7 @@ static const struct syscallfilter_rule calls[] = {
 	MAY(seccomp), MAY(mount), MAY(umount2), MAY(capset),
 	MAY(setuid), MAY(setgid), MAY(setreuid), MAY(setregid), MAY(setresuid), MAY(setresgid),
 	MAY(setfsuid), MAY(setfsgid), MAY(setgroups),
-#ifdef SYS_landlock_create_ruleset /* 5.13 */
 	MAY(landlock_create_ruleset), MAY(landlock_add_rule), MAY(landlock_restrict_self),
-#endif
 
 	/* older names for the same */
 #ifdef SYS_open

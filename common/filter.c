@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "filter.h"
 
+#include "newcalls.h"
 #include "syscallfilter.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
-#include <sys/syscall.h>
 
 /* What becomes of a call. */
 enum fate {
@@ -38,15 +38,11 @@ static const struct {
 	{ SYS_newfstatat, ASK_PATH, 3 },
 	{ SYS_statx,      ASK_PATH, 2 },
 	{ SYS_faccessat,  ASK,      0 },
-#ifdef SYS_faccessat2 /* Linux 5.8 */
 	{ SYS_faccessat2, ASK_PATH, 3 },
-#endif
 	{ SYS_readlinkat, ASK,      0 },
 	{ SYS_mount,      ASK,      0 },
 	{ SYS_umount2,    ASK,      0 },
-#ifdef SYS_openat2 /* Linux 5.6 */
 	{ SYS_openat2,    MISSING,  0 },
-#endif
 #ifdef SYS_clone3 /* Linux 5.3 */
 	{ SYS_clone3,     MISSING,  0 },
 #endif

@@ -277,7 +277,7 @@ def test_a_machine_boots_with_such_lines_and_shuts_down_in_order(work):
     (work / "file").write_text("content\n")
     subprocess.run(["mksquashfs", work / "file", work / "tree.img", "-quiet", "-no-progress"], check=True)
     prepare = f"meson install --no-rebuild --quiet -C {BUILD}\n" + LINES.format(image=work / "tree.img")
-    with Machine(layers=(REPO, BUILD), prepare=prepare) as booted:
+    with Machine(layers=(REPO, BUILD, work), prepare=prepare) as booted:
         wait_for(lambda: is_mounted(booted), 20, "the mount")
         assert booted.path(f"{MNT}/file").read_text() == "content\n"
         assert mounts.at("/images/nomnt", booted.leader) == []

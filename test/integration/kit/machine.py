@@ -63,7 +63,8 @@ exec systemd-nspawn --directory=/mnt/root --machine="$name" "$@"
 # and what fstab asks for is mounted as in any other system.
 BOOT = ("--boot", "systemd.unit=basic.target", "systemd.mask=timers.target", "systemd.mask=tmp.mount",
         "systemd.mask=systemd-modules-load.service",  # the kernel is not the machine's
-        "systemd.wants=remote-fs.target")
+        "systemd.wants=remote-fs.target",
+        "systemd.status_unit_format=name")  # what the console calls a unit differs from version to version
 
 
 class Failed(subprocess.CalledProcessError):

@@ -27,8 +27,8 @@ MINUTES = 60
 
 # What test/check installs for the tests without a machine, and what makes the release a machine; what differs is below.
 PACKAGES = (
-    "gcc", "g++", "libc6-dev", "ninja-build", "pkg-config", "libcmocka-dev", "libfuse3-dev",
-    "libsystemd-dev", "python3-pytest", "fuse3", "squashfuse", "squashfs-tools", "e2fsprogs", "util-linux", "mount",
+    "gcc", "g++", "libc6-dev", "ninja-build", "pkg-config", "libcmocka-dev", "libfuse3-dev", "libsmartcols-dev",
+    "libsystemd-dev", "python3-pytest", "fuse3", "squashfuse", "squashfs-tools", "fuse2fs", "ntfs-3g", "e2fsprogs", "util-linux", "mount",
     "procps", "patch", "groff", "man-db", "mandoc", "bash-completion", "fish", "zsh", "systemd", "systemd-sysv", "dbus",
 )
 RELEASES = {
@@ -42,8 +42,10 @@ RELEASES = {
 SLOW = ("test_attacks.py", "test_waits.py")
 
 # What is booted, and the one test that is too long for four releases.
-IN_A_MACHINE = ("test_machine.py", "test_escape.py")
+IN_A_MACHINE = ("test_machine.py", "test_everyday.py", "test_escape.py")
 LEFT_OUT = "not a_thousand"
+# By these words a file is known that needs a machine, another build, or what only this system has installed.
+ELSEWHERE = ("kit.installed", "kit.listening", "systemd-nspawn", "RELEASES", "Machine(", "import boots", "build_option")
 ESCAPES = "test_escape.py::test_no_attempt_succeeds["
 
 VERSIONS = {"systemd": "systemd", "libfuse": "libfuse3-dev", "gcc": "gcc", "Python": "python3"}
@@ -145,8 +147,8 @@ def fill(row, root, build, left_out):
 
 def versions(root):
     """What the packages call their versions, without what Debian has made of it."""
-    asked = subprocess.run(["chroot", root, "dpkg-query", "--show", "--showformat=${Package} ${Version}\n", *VERSIONS.values()],
-                           check=True, capture_output=True, text=True, env={"PATH": debian.PATH}).stdout
+    asked = subprocess.run(["chroot", root, "dpkg-query", "--show", "--showformat=${Package} ${Version}\n",
+                            *VERSIONS.values()], check=True, capture_output=True, text=True, env={"PATH": debian.PATH}).stdout
     found = dict(line.split() for line in asked.splitlines())
     return {name: found[package].rpartition(":")[2].partition("-")[0] for name, package in VERSIONS.items()}
 
@@ -179,7 +181,7 @@ def integration_tests(root, build, left_out):
 def without_machine(left_out):
     """The files that need neither a machine nor other releases."""
     return [file for file in sorted(TESTS.glob("test_*.py")) if file.name not in left_out
-            and not any(word in file.read_text() for word in ("systemd-nspawn", "RELEASES"))]
+            and not any(word in file.read_text() for word in ELSEWHERE)]
 
 
 def machine_tests(root, build):
@@ -255,15 +257,18 @@ HEAD = """<!-- SPDX-License-Identifier: LGPL-2.1-or-later -->
 
 In each release fsvc was built with warnings as errors by its own compiler against its own libfuse, and installed; the
 integration tests that need no machine were run by its own Python and util-linux; then its own systemd was booted, as
-it is installed there, and mounted through contained services. *Escapes*: what a server that was taken over tries in the
-shipped sandbox. The kernel was this system's: {kernel}. What an older systemd does not know is in
-[services.md](services.md).
+it is installed there, and mounted through contained services ({machine}).
+*Escapes*: what a server that was taken over tries in the shipped sandbox. The kernel was this system's: {kernel}. What
+an older systemd does not know is in [services.md](services.md).
+
+Not run there: a thousand mounts at once, the other servers of [the table](servers.md), and boots.
 """
 
 
 def page(rows):
     """The table for doc/releases.md, with what there is to say."""
-    lines = [HEAD.format(kernel=os.uname().release.partition("-")[0]), line(COLUMNS), line("---" for _ in COLUMNS)]
+    head = HEAD.format(kernel=os.uname().release.partition("-")[0], machine=", ".join(IN_A_MACHINE))
+    lines = [head, line(COLUMNS), line("---" for _ in COLUMNS)]
     lines += [line(row.cells[column] for column in COLUMNS) for row in rows]
     notes = [f"- **{row.release}**: {note}" for row in rows
              for note in ([f"nothing could be tested: {row.skipped}"] if row.skipped else row.notes)]
