@@ -15,8 +15,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* The name of the cgroup that services are tried in. */
-#define TRIAL "trial"
+/* What is open beside a descriptor for each service. */
+#define OWN_FILES 256
 
 /* No descriptor that a service is given has a number from here on. */
 #define HIGH 10
@@ -84,15 +84,22 @@ static int parse(int argc, char **argv, struct offers *offers)
 	return offers_add(offers, argv + 1, (size_t)argc - 1, "");
 }
 
-/* Each service that runs has a descriptor here. */
-static void raise_limit(void)
+/* Each service that runs has a descriptor here: no user may take the last one of another type. */
+static void raise_limit(const struct offers *offers)
 {
 	struct rlimit limit;
+	rlim_t most = OWN_FILES;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	for (size_t i = 0; i < offers->count; i++)
+		most += offers->list[i].most;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	if (limit.rlim_max < most)
+		limit.rlim_max = most;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		diag_warning("no more than the usual number of files can be open: %s",
+			     strerror(errno));
 }
 
 /* What all offers are content to do without. */
@@ -136,6 +143,7 @@ static int judge(const int errors[CONTAIN_MOST], uint32_t allowed, uint32_t *mis
 /* Sees what the sandbox of this machine's services lacks. */
 static int try_sandbox(const struct offers *offers, struct instance_maker *maker)
 {
+	char name[INSTANCE_NAME];
 	int errors[CONTAIN_MOST] = { 0 };
 	int error = contain_open(&maker->contain);
 
@@ -144,7 +152,8 @@ static int try_sandbox(const struct offers *offers, struct instance_maker *maker
 		return error;
 	}
 	maker->contain.limits = OFFER_DEFAULT.limits;
-	maker->contain.name = TRIAL;
+	instance_name(maker, name);
+	maker->contain.name = name;
 	error = contain_try(&maker->contain, errors);
 	if (error < 0) {
 		diag_error("cannot try whether services can be contained: %s", strerror(-error));
@@ -169,7 +178,7 @@ static int serve(const struct offers *offers, struct instance_maker *maker)
 		diag_error("cannot find this program: %s", strerror(errno));
 		return -errno;
 	}
-	raise_limit();
+	raise_limit(offers);
 	error = try_sandbox(offers, maker);
 	if (error == 0)
 		error = listener_run(offers, maker);

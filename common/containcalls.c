@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #ifndef CLONE_NEWTIME
@@ -131,7 +132,7 @@ static const struct syscallfilter_rule calls[] = {
 
 	/* a connection that it has, and a pair; there is nobody to connect to */
 	{ .number = SYS_socket, .action = FAIL_WITH(EAFNOSUPPORT) },
-	MAY(socketpair), MAY(shutdown), MAY(getsockname), MAY(getpeername), MAY(getsockopt), MAY(setsockopt),
+	MAY_IF(socketpair, 0, 0xffffffff, AF_UNIX), MAY(shutdown), MAY(getsockname), MAY(getpeername), MAY(getsockopt), MAY(setsockopt),
 	MAY(sendto), MAY(sendmsg), MAY(sendmmsg), MAY(recvfrom), MAY(recvmsg), MAY(recvmmsg),
 
 	/* What fsvc-open answers, and answers by. A filter that refuses a call leaves it nothing to

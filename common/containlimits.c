@@ -18,8 +18,12 @@
  * much and use little. */
 #define ADDRESSES 4
 
-/* Of -1000 to 1000: before others, and not before those that ask to be. */
-#define OUT_OF_MEMORY_SCORE "500"
+/*
+ * Of -1000 to 1000: before others, and not before those that ask to be. The machine's own root is
+ * to go last, but where its cgroup alone has no memory left.
+ */
+#define OUT_OF_MEMORY_SCORE      "500"
+#define OUT_OF_MEMORY_SCORE_ROOT "-900"
 
 #define CGROUP      "fsvc"
 #define CONTROLLERS "+memory +pids"
@@ -63,7 +67,12 @@ int containlimits_apply(const struct limits *limits, bool together, int proc)
 		{ RLIMIT_NICE, 0 },
 		{ RLIMIT_RTPRIO, 0 },
 	};
-	int error = write_at(proc, "self/oom_score_adj", OUT_OF_MEMORY_SCORE);
+	int error = write_at(proc, "self/oom_score_adj",
+			     limits->as_root ? OUT_OF_MEMORY_SCORE_ROOT : OUT_OF_MEMORY_SCORE);
+
+	/* To go later than others takes CAP_SYS_RESOURCE, which root has not in every container. */
+	if (limits->as_root && error == -EACCES)
+		error = 0;
 
 	for (size_t i = 0; error == 0 && i < sizeof(table) / sizeof(table[0]); i++)
 		error = limit(table[i].resource, table[i].most);

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "instance.h"
 
+#include "channel.h"
 #include "cleanup.h"
 #include "diag.h"
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 /* Where a service finds its connection, see sd_listen_fds(3). */
 #define CONNECTION 3
@@ -133,21 +136,45 @@ become(struct instance_maker *maker, const struct offer *offer, const struct cal
 	_exit(1);
 }
 
+/*
+ * What a service speaks by. No pipe: into that it can splice a page of a file whose filesystem is
+ * an attacker's and never brings the page, and who reads would wait for it, not to be killed. A
+ * socket makes the service wait. What comes over it beside bytes is not wanted (Linux 6.16).
+ */
+static int open_log(int *herep, int *therep)
+{
+	int ends[2], error;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	*herep = ends[0];
+	*therep = ends[1];
+	error = channel_refuse_descriptors(*herep);
+	if (error == 0 && (fcntl(*herep, F_SETFL, O_NONBLOCK) < 0 || shutdown(*herep, SHUT_WR) < 0))
+		error = -errno;
+	return error;
+}
+
+void instance_name(struct instance_maker *maker, char name[INSTANCE_NAME])
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	snprintf(name, INSTANCE_NAME, "%d.%u.%llx", getpid(), maker->count++,
+		 (unsigned long long)now.tv_sec * 1000000000ULL + (unsigned long long)now.tv_nsec);
+}
+
 int instance_start(struct instance_maker *maker, const struct offer *offer,
 		   const struct caller *caller, int connection, const sigset_t *mask,
 		   struct instance *instance)
 {
 	_cleanup_close_ int here = -1, there = -1;
-	int ends[2];
+	int error = open_log(&here, &there);
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	here = ends[0];
-	there = ends[1];
-	if (fcntl(here, F_SETFL, O_NONBLOCK) < 0)
-		return -errno;
+	if (error < 0)
+		return error;
 	*instance = (struct instance){ .offer = offer, .user = caller->uid };
-	snprintf(instance->name, sizeof(instance->name), "%d.%u", getpid(), maker->count++);
+	instance_name(maker, instance->name);
 	maker->contain.name = instance->name;
 	maker->contain.limits = offer->limits;
 	maker->contain.limits.as_root = offer->root_filesystem;

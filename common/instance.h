@@ -12,6 +12,9 @@
 #include <signal.h>
 #include <sys/types.h>
 
+/* Room for the name of a cgroup. */
+#define INSTANCE_NAME 64
+
 /* Who has connected, as the kernel says. */
 struct caller {
 	pid_t pid;
@@ -30,9 +33,12 @@ struct instance {
 	const struct offer *offer;
 	uid_t user; /* the caller's */
 	pid_t pid;
-	char name[32]; /* of its cgroup */
+	char name[INSTANCE_NAME]; /* of its cgroup */
 	struct servicelog log;
 };
+
+/* A name for a cgroup that no other has, of this listener or of another. */
+void instance_name(struct instance_maker *maker, char name[INSTANCE_NAME]);
 
 /*
  * Starts one of OFFER for CALLER, with CONNECTION, which stays the caller's. MASK: the signal mask

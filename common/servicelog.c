@@ -11,8 +11,8 @@
 #define SECONDS    30
 #define MOST_LINES 500
 
-/* When it is closed: what a pipe holds by default. */
-#define LAST_BYTES (64 << 10)
+/* When it is closed: more than a socket holds by default. */
+#define LAST_BYTES (256 << 10)
 
 static void tell_unseen(struct servicelog *log)
 {

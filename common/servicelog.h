@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What one service says, by a pipe: shown line by line on standard error, each behind its name,
+ * What one service says, by a socket: shown line by line on standard error, each behind its name,
  * with nothing that a terminal would obey, and not without end.
  */
 #pragma once
@@ -13,7 +13,7 @@
 #define SERVICELOG_LINE 1024
 
 struct servicelog {
-	int fd; /* the pipe's end to read from, which does not block; servicelog_close() closes it
+	int fd; /* the socket's end to read from, which does not block; servicelog_close() closes it
 		 */
 	char name[64];
 

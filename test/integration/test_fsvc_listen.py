@@ -21,6 +21,8 @@ from kit.listening import (GETRANDOM, SQUASHFUSE, connect, hard_limits, has_no_c
                            succeeds, unmount)
 from kit.programs import AS_NOBODY, REPOSITORY, SERVERS, wait_for, without_system_call
 
+CAP_SYS_RESOURCE = 24
+
 # mounting
 
 
@@ -83,7 +85,9 @@ def test_the_root_filesystem_is_spared_at_shutdown(listening, mount, mountpoint)
     listener = listening("squashfs", "--root-filesystem", *SQUASHFUSE)
     succeeds(mount())
     service, = listener.services()
+    usual, may_lower = Path("/proc/self/oom_score_adj").read_text(), int(status("self")["CapEff"], 16) >> CAP_SYS_RESOURCE & 1
     for pid in service, listener.the_server():
+        assert Path(f"/proc/{pid}/oom_score_adj").read_text() == ("-900\n" if may_lower else usual)
         assert Path(f"/proc/{pid}/cmdline").read_bytes()[:1] == b"@"
         assert status(pid)["Uid"].split() == ["0"] * 4
         assert has_no_capability(pid)

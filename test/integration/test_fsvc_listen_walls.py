@@ -113,10 +113,13 @@ def test_limits_are_as_the_command_line_says(listening, mount, mountpoint):
 
 
 def test_a_server_has_no_descriptor_of_others(mounted, server):
-    """What it has: nothing to read, a pipe to speak by, the image, and the kernel."""
+    """What it has: nothing to read, a socket to speak by, the image, and the kernel.
+
+    By a pipe it could have the listener wait for a page that an attacker's filesystem never brings.
+    """
     links = {os.readlink(f"/proc/{server}/fd/{number}") for number in os.listdir(f"/proc/{server}/fd")}
     kinds = {link.partition(":")[0] if ":" in link else os.path.basename(link) for link in links}
-    assert kinds <= {"null", "pipe", "", "fuse"}  # the image is the root of a mount of its own
+    assert kinds <= {"null", "socket", "", "fuse"}  # the image is the root of a mount of its own
 
 
 def test_a_server_has_nothing_of_its_starters(listening, mount, mountpoint, work):
