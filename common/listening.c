@@ -98,12 +98,13 @@ static int load_files(struct listening *listening)
 		size_t left = size < 0 ? 0 : (size_t)size;
 
 		if (size <= 0)
-			return size < 0 ? -errno : 0;
+			return size < 0 ? -errno : -EOPNOTSUPP;
 		for (const struct nlmsghdr *header = (const struct nlmsghdr *)answer;
 		     error == 0 && NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
-			if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR)
+			if (header->nlmsg_type == NLMSG_DONE)
 				return 0;
-			error = add(listening, header);
+			error = header->nlmsg_type == NLMSG_ERROR ? -EOPNOTSUPP
+								  : add(listening, header);
 		}
 	}
 	return error;
@@ -114,11 +115,9 @@ int listening_load(struct listening *listening)
 	int error;
 
 	*listening = (struct listening){ 0 };
-	error = load_paths(listening);
+	error = load_files(listening);
 	/* A small kernel may be without it. */
-	if (error == 0 && load_files(listening) == -ENOMEM)
-		error = -ENOMEM;
-	return error;
+	return error == 0 || error == -ENOMEM ? error : load_paths(listening);
 }
 
 bool listening_at(const struct listening *listening, const char *path)

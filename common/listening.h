@@ -2,6 +2,10 @@
 /*
  * Which sockets of the protocol's kind, AF_UNIX and SOCK_SEQPACKET, somebody listens at, as the
  * kernel knows it: nobody is connected to. Listeners in other network namespaces are not seen.
+ *
+ * They are known by their files, as sock_diag(7) has them. /proc/net/unix has the paths that they
+ * were bound to, which anybody can choose, in a root directory of his own or with a newline in
+ * them: it is read only where the kernel has nothing better.
  */
 #pragma once
 
@@ -10,11 +14,11 @@
 #include <stdint.h>
 
 struct listening {
-	struct words paths; /* as they were bound, by /proc/net/unix */
 	struct listening_file {
 		uint32_t device, inode;
-	} * files; /* of the sockets' files, wherever these are by now, by sock_diag(7) */
+	} * files; /* of the sockets, wherever these are by now */
 	size_t count;
+	struct words paths; /* as they were bound, where there are no files */
 };
 
 /*

@@ -96,6 +96,19 @@ def test_a_listener_is_found_whatever_its_socket_was_called_at_first(listen, sta
     os.unlink(f"{SOCKETS}/{TYPE}")
 
 
+def test_a_listener_elsewhere_is_not_taken_for_one_by_its_name(listen, state, closing, work, monkeypatch):
+    """What it was bound to looks like a line of /proc/net/unix."""
+    listen(TYPE, backlog=None)
+    monkeypatch.chdir(work)
+    name = f"x\n0: 2 0 10000 5 1 1 {SOCKETS}/{TYPE}"
+    os.makedirs(os.path.dirname(name))
+    other = closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+    other.bind(name)
+    other.listen()
+    assert f"\n0: 2 0 10000 5 1 1 {SOCKETS}/{TYPE}\n" in Path("/proc/net/unix").read_text()
+    assert state() == "not-listening"
+
+
 def test_who_may_not_write_to_the_socket_is_refused(listen, state):
     listen(TYPE, mode=0o220)
     assert state() == "ready"

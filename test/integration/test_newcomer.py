@@ -217,6 +217,7 @@ def test_fuse3_has_its_names_whenever_fsvc_has_not(machine):
 
 
 PLACE = "a #1 place"  # what mount tables escape
+LAST_PLACE = "other\n"  # what a shell drops at the end
 
 
 def refused(machine):
@@ -255,9 +256,20 @@ def test_removal_unmounts_but_not_what_is_in_use_or_out_of_reach(machine):
     wake_up(machine)
     wait_for(lambda: not instances(machine), 30, "the end of the service")
 
-    as_alice(machine, mount("mnt") + " && " + mount(PLACE))
+    as_alice(machine, f"mkdir '{LAST_PLACE}' && " + " && ".join(map(mount, ("mnt", PLACE, LAST_PLACE))))
     shell(machine, "apt purge -y fsvc fsvc-services")
     assert state(machine, "unit file", "unit", "process", "mount", "in the mount table") == set()
+
+
+def test_who_keeps_the_mount_table_locked_does_not_keep_the_services(machine):
+    install_and_enable(machine)
+    as_alice(machine, mount("mnt") + " && umount mnt")
+    as_alice(machine, "flock /run/mount/utab.lock sleep 1000 >/dev/null 2>&1 &")
+    wait_for(lambda: sleepers(machine), what="who has the lock")
+    removed = shell(machine, "apt purge -y fsvc-services")
+    assert "/run/mount/utab is locked" in removed.stdout + removed.stderr
+    assert state(machine, "unit file", "unit") == set()
+    wake_up(machine)
 
 
 def test_mount_uses_the_service(installed):
