@@ -160,7 +160,7 @@ void instance_name(struct instance_maker *maker, char name[INSTANCE_NAME])
 	struct timespec now;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
-	snprintf(name, INSTANCE_NAME, "%d.%u.%llx", getpid(), maker->count++,
+	snprintf(name, INSTANCE_NAME, "%d.%u.%llu", getpid(), maker->count++,
 		 (unsigned long long)now.tv_sec * 1000000000ULL + (unsigned long long)now.tv_nsec);
 }
 
