@@ -147,7 +147,8 @@ def test_a_block_device_is_shown_as_any_other(machine):
 
 
 def test_root_mounts_in_another_namespace(machine):
-    machine.run("systemd-run", "--unit=elsewhere", "-p", "PrivateMounts=yes", "sleep", "infinity")
+    # started is not yet executed: its mounts are its own from then on
+    machine.run("systemd-run", "--unit=elsewhere", "-p", "Type=exec", "-p", "PrivateMounts=yes", "sleep", "infinity")
     pid = machine.run("systemctl", "show", "-P", "MainPID", "elsewhere").stdout.strip()
     machine.run("mount", "-N", pid, "-t", "fuse.squashfs", "/images/tree.img", MNT)
     assert not is_mounted(machine)
