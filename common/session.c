@@ -267,8 +267,6 @@ static int answer_open(struct session *session, const struct command *command,
 
 	if (error == 0)
 		error = command->open(session, packet, &opened);
-	else
-		blame(session, "the service sent a malformed %s", wire_name(packet->kind));
 	return send_file(session, path, error, error < 0 ? -1 : opened.fd);
 }
 
@@ -277,15 +275,13 @@ static int answer(struct session *session, const struct command *command,
 {
 	int error = malformed;
 
-	if (error < 0) {
-		blame(session, "the service sent a malformed %s", wire_name(packet->kind));
-	} else if ((session->done & command->needs) != command->needs ||
-		   (session->done & command->bars) != 0) {
+	if (error == 0 && ((session->done & command->needs) != command->needs ||
+			   (session->done & command->bars) != 0)) {
 		error = -EINVAL;
 		blame(session, "the service sent %s out of order", wire_name(packet->kind));
-	} else {
-		error = command->handle(session, packet);
 	}
+	if (error == 0)
+		error = command->handle(session, packet);
 	if (error == 0)
 		session->done |= BIT(packet->kind);
 	return send_reply(session, error);
@@ -328,6 +324,8 @@ static int serve_command(struct session *session)
 		blame(session, "the service sent an unknown command");
 		return -EPROTO;
 	}
+	if (error < 0)
+		blame(session, "the service sent a malformed %s", wire_name(packet.kind));
 	error = command->open ? answer_open(session, command, &packet, error)
 			      : answer(session, command, &packet, error);
 	return error < 0 ? lost(session, error) : GO_ON;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """fsvc-probe in a machine with a real systemd: units, limits, sandboxes, and what is mounted."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -130,16 +131,23 @@ def test_mounts_are_counted(machine):
     assert (row["mounts"], row["connections"]) == (2, 2)
 
 
-def test_a_limit_of_the_administrators_is_shown(machine):
-    dropin = machine.path(f"{UNITS}/fsvc-squashfs.socket.d/50-less.conf")
-    dropin.parent.mkdir()
-    dropin.write_text("[Socket]\nMaxConnections=7\n")
+@contextlib.contextmanager
+def drop_in(machine, unit, text):
+    """What an administrator adds to a unit."""
+    path = machine.path(f"{UNITS}/{unit}.d/50-ours.conf")
+    path.parent.mkdir()
+    path.write_text(text)
     machine.run("systemctl", "daemon-reload")
     try:
-        assert the_row(machine, "squashfs")["limit"] == 7
+        yield
     finally:
-        shutil.rmtree(dropin.parent)
+        shutil.rmtree(path.parent)
         machine.run("systemctl", "daemon-reload")
+
+
+def test_a_limit_of_the_administrators_is_shown(machine):
+    with drop_in(machine, "fsvc-squashfs.socket", "[Socket]\nMaxConnections=7\n"):
+        assert the_row(machine, "squashfs")["limit"] == 7
 
 
 def test_a_masked_unit_is_said_to_be(machine):
@@ -228,17 +236,11 @@ def test_without_systemd_analyze_there_is_no_figure(machine):
 
 
 def test_what_a_drop_in_opens_is_told(machine):
-    dropin = machine.path(f"{UNITS}/fsvc-squashfs@.service.d/50-more.conf")
-    dropin.parent.mkdir()
-    dropin.write_text("[Service]\nPrivateNetwork=no\nMemoryMax=infinity\nTasksMax=5\nCapabilityBoundingSet=CAP_CHOWN\n")
-    machine.run("systemctl", "daemon-reload")
-    try:
+    more = "[Service]\nPrivateNetwork=no\nMemoryMax=infinity\nTasksMax=5\nCapabilityBoundingSet=CAP_CHOWN\n"
+    with drop_in(machine, "fsvc-squashfs@.service", more):
         row, = probe(machine, "squashfs")
         assert set(row["open"]) == {"the network", "memory without limit", "capabilities"}
         assert "at most 5 processes and threads" in row["sandbox"] and "no network" not in row["sandbox"]
-    finally:
-        shutil.rmtree(dropin.parent)
-        machine.run("systemctl", "daemon-reload")
 
 
 def test_a_service_without_a_sandbox_is_all_open(machine):

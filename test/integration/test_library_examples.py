@@ -35,16 +35,20 @@ def pages_of_the_whole_example():
     return ["fuse_service", *re.findall(r"^\.BR (\w+) \(3\)", text, re.MULTILINE)]
 
 
-def test_the_examples_of_the_library_are_one_server(installed, work, serve, mount, source):  # noqa: F811
-    names = pages_of_the_whole_example()
-    assert {*names, "fuse_service_main"} == {path.stem for path in PAGES if path.suffix == ".3"}
-    serve(*compiled(installed, work, "".join(block for name in names for block in examples(page(name)))))
-    place = work / "file"
+def shows_the_source(mount, source, place):
+    """The server that serves makes one file of the image."""
     place.touch()
     result = mount("-o", "ro", mountpoint=place)
     assert (result.code, result.errors) == (0, "")
     assert place.read_bytes() == source.read_bytes()
     mounts.unmount(place)
+
+
+def test_the_examples_of_the_library_are_one_server(installed, work, serve, mount, source):  # noqa: F811
+    names = pages_of_the_whole_example()
+    assert {*names, "fuse_service_main"} == {path.stem for path in PAGES if path.suffix == ".3"}
+    serve(*compiled(installed, work, "".join(block for name in names for block in examples(page(name)))))
+    shows_the_source(mount, source, work / "file")
 
 
 def test_the_example_of_the_library_fails_in_one_line(installed, work, serve, mount):  # noqa: F811
@@ -108,12 +112,7 @@ def test_a_server_is_ported_in_twenty_lines():
 
 def test_the_ported_server_is_a_service(ported, serve, mount, source, work):
     serve(*ported)
-    place = work / "file"
-    place.touch()
-    result = mount("-o", "ro", mountpoint=place)
-    assert (result.code, result.errors) == (0, "")
-    assert place.read_bytes() == source.read_bytes()
-    mounts.unmount(place)
+    shows_the_source(mount, source, work / "file")
 
 
 def test_the_ported_server_still_runs_by_hand(ported, run, source, work):
