@@ -243,6 +243,6 @@ def mount(run, source, mountpoint):
     """Mounts as a person does, and gives the helper's result."""
 
     def mount(*words, source=source, mountpoint=mountpoint):
-        return run(*HELPER, source, mountpoint, "-t", "fuse.toy", *words).wait(40)
+        return run(*HELPER, source, mountpoint, "-t", "fuse.toy", *words).wait()
 
     return mount

@@ -156,9 +156,9 @@ def try_once(user, source, mountpoint, cwd):
             for command in protocol.name(source), protocol.mntp(mountpoint), protocol.doit():
                 service.command(command)
             service.goodbye()
-        helper.wait(10)
+        helper.wait(60)
         service.close()
-    return helper.wait(10)
+    return helper.wait(60)
 
 
 def all_tries(user, source, mountpoint, tries, allowed, cwd="/"):
@@ -378,7 +378,7 @@ def test_under_each_limit_a_mount_is_whole_or_not_there(start, user, name, limit
     except (OSError, subprocess.SubprocessError):  # not even the exec
         return
     begun.try_to_mount()
-    code = begun.helper.process.wait(20)
+    code = begun.helper.process.wait(60)
     assert len(mounts.at(begun.place)) == (code == 0)
     if code == 0:
         begun.unmount()
@@ -405,7 +405,7 @@ def test_ignored_and_blocked_signals_change_nothing(start, user, prepare):
 def test_an_alarm_set_before_leaves_nothing_half_done(start, user, seconds):
     begun = start(preexec_fn=lambda: signal.setitimer(signal.ITIMER_REAL, seconds), **user)
     begun.try_to_mount()
-    code = begun.helper.process.wait(20)
+    code = begun.helper.process.wait(60)
     assert len(mounts.at(begun.place)) == (code == 0)
     if code == 0:
         begun.unmount()
@@ -418,7 +418,7 @@ def test_a_helper_that_is_killed_leaves_nothing(attempt, user, number):
     begun.prepare()
     begun.helper.signal(number)
     if number != signal.SIGPIPE:
-        assert begun.helper.process.wait(10) != 0
+        assert begun.helper.process.wait(60) != 0
     begun.helper.kill()
     assert not mounts.at(begun.place)
 

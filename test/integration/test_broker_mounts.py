@@ -53,7 +53,7 @@ def test_a_refused_mount_tells_the_servers_reason(python, source):
     assert command.name == "DOIT"
     helper.send(protocol.reply(errno.EBUSY))
     answer_all(helper, source)
-    assert json.loads(helper.server.wait(10).output) == "EBUSY"
+    assert json.loads(helper.server.wait().output) == "EBUSY"
 
 
 def test_a_second_mount_is_refused(told):
@@ -114,7 +114,7 @@ def test_the_source_is_there_when_the_helper_has_gone(mounted):
     time.sleep(0.5)
     tell([content(attempt(os.open, SOURCE, os.O_RDONLY)), content(attempt(os.open, SOURCE, os.O_RDONLY))])
     """)
-    assert json.loads(helper.server.wait(10).output) == [HERE, HERE]
+    assert json.loads(helper.server.wait().output) == [HERE, HERE]
 
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]
@@ -125,7 +125,7 @@ def test_a_signal_reaches_the_server(mounted, number):
     helper = mounted(SLEEP)
     ready(helper)
     helper.server.signal(number)
-    result = helper.server.wait(10)
+    result = helper.server.wait()
     assert (result.code, number.name in result.output) == (7, True)
 
 
@@ -133,7 +133,7 @@ def test_fsvc_open_ends_with_the_server(mounted):
     helper = mounted(SLEEP)
     ready(helper)
     os.kill(family(helper.server.pid)[-1], signal.SIGKILL)
-    assert helper.server.wait(10).code == 128 + signal.SIGKILL
+    assert helper.server.wait().code == 128 + signal.SIGKILL
 
 
 def test_fsvc_open_waits_for_a_daemon(python, unmounted, source):
@@ -148,7 +148,7 @@ def test_fsvc_open_waits_for_a_daemon(python, unmounted, source):
     assert answer_all(helper, source)[-1].numbers == (0,)
     ready(helper)
     helper.server.signal(signal.SIGTERM)
-    assert helper.server.wait(10).code == 7
+    assert helper.server.wait().code == 7
 
 
 def test_a_daemon_may_mount_after_its_parent_has_left(python, source):
@@ -169,11 +169,11 @@ def test_a_daemon_that_never_mounts_ends_with_the_helper(python):
     ready(helper)
     assert not helper.waits(0.5)
     helper.hang_up()
-    helper.gives_up(within=10)
+    helper.gives_up()
 
 
 def processor_time(pid):
-    """In ticks."""
+    """In ticks, of which a second has 100."""
     return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13]))
 
 
@@ -182,7 +182,7 @@ def test_fsvc_open_sleeps_while_the_server_serves(mounted):
     ready(helper)
     before = processor_time(helper.server.pid)
     time.sleep(1.5)
-    assert processor_time(helper.server.pid) - before <= 1
+    assert processor_time(helper.server.pid) - before < 15
 
 
 def test_fsvc_open_sleeps_while_it_waits_for_the_server(python):
@@ -192,7 +192,7 @@ def test_fsvc_open_sleeps_while_it_waits_for_the_server(python):
     ready(helper)
     before = processor_time(helper.server.pid)
     time.sleep(1.5)
-    assert processor_time(helper.server.pid) - before <= 3
+    assert processor_time(helper.server.pid) - before < 15
 
 
 # ends
@@ -206,7 +206,7 @@ def test_a_helper_that_goes_ends_the_server(python, source, step):
     while (command := helper.receive_command()).name != step:
         answer(helper, command, [source])
     helper.hang_up()
-    helper.gives_up(within=10)
+    helper.gives_up()
 
 
 def test_a_helper_that_goes_before_the_mount_is_served_ends_the_server(python, source):
@@ -214,7 +214,7 @@ def test_a_helper_that_goes_before_the_mount_is_served_ends_the_server(python, s
     helper.commands_until("DOIT")
     helper.send(protocol.reply())
     helper.hang_up()
-    helper.gives_up(within=10)
+    helper.gives_up()
 
 
 def test_a_helper_that_waits_for_no_mount_ends_the_server(python):
@@ -223,7 +223,7 @@ def test_a_helper_that_waits_for_no_mount_ends_the_server(python):
     helper.answer_file(helper.receive_command())
     ready(helper)
     helper.hang_up()
-    helper.gives_up(within=10)
+    helper.gives_up()
 
 
 def test_a_server_that_dies_in_the_middle_of_a_call_leaves_nothing(python, source):
@@ -247,7 +247,7 @@ def test_a_server_that_dies_in_the_middle_of_a_call_leaves_nothing(python, sourc
     assert len(descriptors_of(starter)) <= before
     answer(helper, command, [source])
     answer_all(helper, source)
-    assert json.loads(helper.server.wait(10).output) == HERE
+    assert json.loads(helper.server.wait().output) == HERE
 
 
 def test_a_server_has_no_descriptor_but_the_standard_ones(told):

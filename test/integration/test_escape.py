@@ -74,7 +74,7 @@ def misbehave(manager, unhurt):
     """Mounts a server with a bad habit: the caller hears of it in time, in one line, and has no mount."""
 
     def misbehave(habit, *options):
-        failed = manager.mount(f"habit={habit}", "fsvc.timeout=3", *options)
+        failed = manager.mount(f"habit={habit}", "fsvc.timeout=5", *options)
         assert failed.returncode == 1
         assert len(failed.stderr.splitlines()) == 1
         return manager.said()
@@ -145,7 +145,7 @@ def within_limits(arena, manager, unhurt):
 
     def within_limits(habit):
         with escape.cgroups_by_hand(**by_hand) as cgroups:
-            code, said = arena.mount_hostile_within(cgroups, manager, f"habit={habit}", "fsvc.timeout=6")
+            code, said = arena.mount_hostile_within(cgroups, manager, f"habit={habit}", "fsvc.timeout=12")
             assert code == 1 and len(said.splitlines()) == 1
             manager.wait_for_end(PATIENCE)
             return manager.said()

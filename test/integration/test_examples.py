@@ -107,7 +107,7 @@ def listening(machine, line, *types):
         for mount in fuse_mounts(machine):
             machine.run("umount", mount.mountpoint)
         machine.run("pkill", "-o", "-x", "fsvc-listen", check=False)  # nsenter would end alone
-        assert manager.wait(30) == 0
+        assert manager.wait(60) == 0
         machine.run("systemctl", "start", *sockets)
 
 

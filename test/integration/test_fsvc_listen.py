@@ -174,7 +174,7 @@ def test_a_signal_ends_it_and_takes_the_socket_away(listening, number):
 def test_its_end_leaves_mounts_alone(mounted, mountpoint, tree, number):
     mounted.left += mounted.services()
     mounted.program.signal(number)
-    mounted.program.process.wait(10)
+    mounted.program.process.wait(60)
     shows(mountpoint, tree)
     unmount(mountpoint)
     wait_for(lambda: not any(map(lives, mounted.left)), what="the server's end")

@@ -40,7 +40,7 @@ def test_many_at_once_have_a_user_each(listening, run, work, image):
         place.mkdir()
     helpers = [run(*HELPER, image, place, "-t", "squashfs") for place in places]
     for helper in helpers:
-        succeeds(helper.wait(40))
+        succeeds(helper.wait())
     assert len({os.stat(f"/proc/{pid}").st_uid for pid in listener.services()}) == 12
     for place in places:
         unmount(place)

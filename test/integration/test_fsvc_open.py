@@ -82,7 +82,7 @@ def test_a_server_without_any_privilege_serves(greet, mountpoint):
         assert_has_no_capability(pid)
         assert words_of(pid)["NoNewPrivs"] == "1"
     mounts.unmount(mountpoint)
-    assert helper.server.wait(10).code == 0
+    assert helper.server.wait().code == 0
 
 
 def assert_has_no_capability(pid):
@@ -133,13 +133,13 @@ def test_a_server_that_is_not_installed_is_named_with_its_package(greet):
 def test_a_server_that_does_not_serve_fails(greet, server):
     helper = greet([*UNCONTAINED, *server])
     assert helper.goodbye_code() != 0
-    assert helper.server.wait(5).code != 0
+    assert helper.server.wait().code != 0
 
 
 def test_an_image_that_is_none_fails(greet, source):
     helper = greet([*UNCONTAINED, "squashfuse"], source=source)
     assert helper.goodbye_code() != 0
-    assert helper.server.wait(5).code != 0
+    assert helper.server.wait().code != 0
 
 
 def test_a_server_that_never_serves_ends_when_the_helper_has_gone(greet):
@@ -148,10 +148,10 @@ def test_a_server_that_never_serves_ends_when_the_helper_has_gone(greet):
         helper.answer_file(helper.receive_command())
     wait_for(lambda: len(family(helper.server.pid)) > 1, what="the server")
     helper.hang_up()
-    helper.gives_up(within=10)
+    helper.gives_up()
 
 
 def test_no_server_at_all_is_a_usage_error(run):
     for words in [], ["--"], ["--uncontained", "--"], ["--what", "--", "squashfuse"]:
-        result = run(*FSVC_OPEN, *words).wait(5)
+        result = run(*FSVC_OPEN, *words).wait()
         assert result.code == 1 and result.errors

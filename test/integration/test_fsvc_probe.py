@@ -38,7 +38,7 @@ def without_systemd(nothing_is_left):
 
 @pytest.fixture
 def probe(run):
-    return lambda *words, command=PROBE, **options: run(*command, *words, **options).wait(20)
+    return lambda *words, command=PROBE, **options: run(*command, *words, **options).wait()
 
 
 @pytest.fixture
@@ -447,7 +447,7 @@ def test_a_service_without_an_answer_has_its_time(listen, run, closing, how):
     program = greet(run, "--timeout", "1", TYPE)
     service = listener.accept() if how == "silent" else None
     row = answer_of(program, FAILED)
-    assert row["failure"] == "no answer within 1 s" and row["version"] is None and 1 <= row["time"] < 5
+    assert row["failure"] == "no answer within 1 s" and row["version"] is None and 1 <= row["time"] < 20
     if service:
         service.close()
 
@@ -485,7 +485,7 @@ def test_it_can_be_interrupted(listen, run):
     service = listener.accept()
     service.receive_hello()
     program.process.terminate()
-    assert program.process.wait(5) == -15
+    assert program.process.wait(60) == -15
     with contextlib.suppress(HungUp):
         service.receive()
     service.close()
@@ -595,5 +595,5 @@ def test_a_hostile_place_cannot_reach_the_terminal(recorded, probe, work, words)
 def test_a_server_that_hangs_keeps_nobody_waiting(recorded, probe):
     with recorded() as (begun, _):  # nobody reads from its /dev/fuse
         for words in ["-m"], [], ["toy"]:
-            assert probe(*words).seconds < 5
+            assert probe(*words).seconds < 20
         begun.unmount()

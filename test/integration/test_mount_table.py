@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -120,7 +119,7 @@ def end_in_the_middle(begun):
         begun.service.goodbye()
         wait_for(lambda: len(family(begun.helper.pid)) > 1 or not begun.helper.runs(), what="the process that writes")
         begun.helper.signal(signal.SIGKILL)
-        begun.helper.process.wait(10)
+        begun.helper.process.wait(60)
     wait_for(lambda: not reap_adopted(others) and set(own_children()) <= others, what="the end of the one that writes")
 
 
@@ -193,6 +192,15 @@ def test_a_user_takes_no_more_than_a_page_of_the_table(noted, as_user, others):
     begun.unmount()
 
 
+def is_held():
+    with open(LOCK) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def hold_lock():
     os.setresuid(NOBODY, NOBODY, NOBODY)
     fcntl.flock(os.open(LOCK, os.O_RDONLY), fcntl.LOCK_EX)
@@ -202,9 +210,9 @@ def test_a_neighbour_who_keeps_the_lock_keeps_nobody_from_mounting(noted, others
     LOCK.touch(0o644)
     begun = noted("x-note")
     with forked(hold_lock):
-        time.sleep(0.2)
+        wait_for(is_held, what="the lock")
         begun.service.goodbye()
-        result = begun.helper.wait(20)
+        result = begun.helper.wait()
     assert result.code == 0 and "x-note are not recorded in the mount table: somebody keeps it locked" in result.one_line()
     assert mounts.entries_of(begun.mountpoint) == [] and len(mounts.at(begun.mountpoint)) == 1
     begun.unmount()
@@ -215,7 +223,7 @@ def test_who_will_not_be_waited_for_is_named(attempt, others):
     begun.prepare()
     with locked():
         begun.service.goodbye()
-        result = begun.helper.wait(20)
+        result = begun.helper.wait()
     assert result.code == 0 and "umount will not wait for the server" in result.one_line()
     begun.unmount()
 

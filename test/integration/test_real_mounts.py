@@ -227,7 +227,7 @@ def test_a_server_that_hangs_is_given_up(serve, run, source, mountpoint):
     service = serve("/bin/sleep", "600")
     helper = run(*HELPER, source, mountpoint, "-t", "fuse.toy", "-o", "fsvc.timeout=1")
     result = helper.wait()
-    assert result.code == 1 and result.seconds < 4
+    assert result.code == 1 and result.seconds < 20
     assert_names_the_journal(result.one_line(), helper.pid)
     assert mounts.at(mountpoint) == []
     for pid in service.instances():

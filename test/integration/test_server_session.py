@@ -53,7 +53,7 @@ def test_a_server_says_its_words_in_the_usual_order(served, image, mountpoint):
     assert set(ORDER) - set(said) <= MAY_BE_LEFT_OUT
     assert "OPEN" in said or "BDEV" in said
     mounts.unmount(mountpoint)
-    assert helper.server.wait(10).code == 0
+    assert helper.server.wait().code == 0
 
 
 def test_a_server_asks_for_its_source_by_the_name_that_it_was_given(greeted, image):
@@ -138,7 +138,7 @@ def test_a_server_serves_until_it_is_unmounted(served, mountpoint):
     assert all(os.stat(mountpoint / name, follow_symlinks=False) for name in os.listdir(mountpoint))
     assert helper.server.runs()
     mounts.unmount(mountpoint)
-    assert helper.server.wait(10).code == 0
+    assert helper.server.wait().code == 0
 
 
 # a helper that fails

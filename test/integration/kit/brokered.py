@@ -62,7 +62,7 @@ def told(python, source):
     def told(text, granted=(), **how):
         helper = python(text, **how)
         asked = answer_all(helper, source, *granted)
-        output, errors = helper.server.wait(10)[1:3]
+        output, errors = helper.server.wait()[1:3]
         assert output, errors
         return json.loads(output), asked
 

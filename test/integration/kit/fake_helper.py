@@ -10,7 +10,7 @@ import stat
 import subprocess
 
 from . import mounts, protocol
-from .channel import Channel, HungUp
+from .channel import PATIENCE, Channel, HungUp
 from .programs import AS_NOBODY, FSVC, SERVERS, Program
 
 # The connection arrives as standard input and becomes fd 3, as socket activation has it.
@@ -132,7 +132,7 @@ class FakeHelper(HelperEnd):
         with its:
             self.server = Program(["sh", "-c", ACTIVATE, "sh", *server], stdin=its, **environment)
 
-    def gives_up(self, within=5):
+    def gives_up(self, within=PATIENCE):
         """The server ends by itself, and says that it failed."""
         result = self.server.wait(within)
         assert result.code in self.failures, result
@@ -142,5 +142,5 @@ class FakeHelper(HelperEnd):
         """Hangs up, and lets the server tidy up behind itself before it is made to end."""
         super().close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.server.process.wait(5)
+            self.server.process.wait(20)
         self.server.close()

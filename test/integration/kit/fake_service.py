@@ -17,7 +17,7 @@ from .programs import FSVC, Program, Result, wait_for
 SOCKETS = "/run/filesystems"
 QUICK = 2  # seconds of fsvc.timeout in tests that wait for it
 HELPER = (FSVC, "fuservicemount3")
-MARGIN = 3  # seconds that a busy machine may need on top
+MARGIN = 15  # seconds that a busy machine may need on top: half of what the helper waits unasked
 
 
 class Opened(NamedTuple):

@@ -128,7 +128,7 @@ def mount(run, image, mountpoint):
     """Mounts as a person does; the helper's result."""
 
     def mount(*words, source=image, mountpoint=mountpoint, kind="squashfs"):
-        return run(*HELPER, source, mountpoint, "-t", kind, *words).wait(40)
+        return run(*HELPER, source, mountpoint, "-t", kind, *words).wait()
 
     return mount
 

@@ -14,6 +14,7 @@ import time
 from typing import NamedTuple
 
 from . import mounts
+from .channel import PATIENCE
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("FSVC_BUILD", REPOSITORY / "build")).resolve()
@@ -38,7 +39,7 @@ def build_option(name):
     return build_options()[name]["value"]
 
 
-def wait_for(condition, patience=10, what="it"):
+def wait_for(condition, patience=PATIENCE, what="it"):
     """Waits until the condition holds, and gives what it returned."""
     end = time.monotonic() + patience
     while not (found := condition()):
@@ -81,7 +82,7 @@ class Program:
     def runs(self):
         return self.process.poll() is None
 
-    def wait(self, patience=20):
+    def wait(self, patience=PATIENCE):
         """Its end, which must be one of its own choice."""
         code = self.process.wait(patience)
         seconds = time.monotonic() - self.started
@@ -202,7 +203,7 @@ def reap_adopted(known):
 
 
 @contextlib.contextmanager
-def nothing_left(patience=5):
+def nothing_left(patience=PATIENCE):
     """Asserts that no mount, entry of the mount table, child process or descriptor is left behind."""
     traces = Traces()
 

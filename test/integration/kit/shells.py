@@ -97,7 +97,7 @@ class Zsh(Shell):
         def lines():
             lines = self.told.read_text().splitlines() if self.told.exists() else []
             return lines if lines and lines[-1].startswith(last) else None
-        return wait_for(lines, 20, "the answer of zsh")
+        return wait_for(lines, what="the answer of zsh")
 
     def complete(self, line):
         self.told.write_text("")
