@@ -150,9 +150,8 @@ static int do_mountpoint(struct session *session, const struct wire_packet *pack
 
 	if (strcmp(packet->text, session->line->mountpoint) != 0) {
 		blame(session,
-		      "the service asked for the mountpoint %.200s, which the command line does not "
-		      "name: "
-		      "refused",
+		      "the service asked for the mountpoint %.200s, which the command line does "
+		      "not name: refused",
 		      packet->text);
 		return -EINVAL;
 	}
