@@ -143,12 +143,19 @@ static int read_seconds(struct call *call, const char *value)
 	return -EINVAL;
 }
 
-static int refuse_option(const char *word)
+/* OPTION: what getopt_long() says of WORD, ':' for a value that is missing. */
+static int refuse_option(int option, const char *word)
 {
 	const char letter[] = { '-', (char)optopt, '\0' };
+	const struct option *known = options;
 
-	diag_error("%s: there is no such option, or its value is missing; see --help",
-		   optopt > 0 && optopt < OPTION_HELLO ? letter : word);
+	while (known->name && known->val != optopt)
+		known++;
+	if (known->name)
+		diag_error("--%s wants %s value; see --help", known->name,
+			   option == ':' ? "a" : "no");
+	else
+		diag_error("%s: there is no such option; see --help", optopt > 0 ? letter : word);
 	return -EINVAL;
 }
 
@@ -182,7 +189,7 @@ static int set_option(struct call *call, int option, const char *word)
 		call->all = true;
 		return 0;
 	default:
-		return refuse_option(word);
+		return refuse_option(option, word);
 	}
 }
 
@@ -215,7 +222,7 @@ static int parse(struct call *call, int argc, char **argv)
 	int option;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, "mJrno:O", options, NULL)) >= 0)
+	while ((option = getopt_long(argc, argv, ":mJrno:O", options, NULL)) >= 0)
 		if (set_option(call, option, argv[optind - 1]) < 0)
 			return -EINVAL;
 	call->types = argv + optind;
@@ -293,17 +300,23 @@ static bool are_there(const struct call *call, const struct catalogue *catalogue
 	return all;
 }
 
-/* Finds out what is wanted of a service beyond what is known of all. Returns whether it was found.
+/* Finds out what is wanted of those chosen beyond what is known of all. Returns whether all is
+ * well.
  */
-static bool examine(const struct call *call, struct systemd *systemd, struct listed *listed)
+static bool examine(const struct call *call, struct systemd *systemd, struct catalogue *catalogue)
 {
 	if (call->hello)
-		return catalogue_greet(listed, call->seconds) == 0;
-	if (!table_has_chosen(&call->choice, SANDBOX) || !systemd || !listed->service)
-		return true;
-	if (sandbox_describe(systemd, listed->service, &listed->closed, &listed->open) == 0 &&
-	    listed->closed)
-		listed->exposure = sandbox_exposure(listed->service);
+		return catalogue_greet(catalogue, call->seconds) == 0;
+	for (size_t i = 0;
+	     systemd && table_has_chosen(&call->choice, SANDBOX) && i < catalogue->count; i++) {
+		struct listed *listed = &catalogue->items[i];
+
+		if (listed->chosen && listed->service &&
+		    sandbox_describe(systemd, listed->service, &listed->closed, &listed->open) ==
+			    0 &&
+		    listed->closed)
+			listed->exposure = sandbox_exposure(listed->service);
+	}
 	return true;
 }
 
@@ -322,13 +335,13 @@ static int show_services(const struct call *call, struct systemd *systemd,
 		struct listed *listed = &catalogue->items[i];
 
 		/* Where nobody listens, there is nobody to greet unless the caller says so. */
-		if (!is_wanted(call, listed->type) ||
-		    (call->hello && call->type_count == 0 &&
-		     strcmp(listed->state, LISTED_NOT_LISTENING) == 0))
-			continue;
-		complete &= examine(call, systemd, listed);
-		rows[table.row_count++] = listed;
+		listed->chosen = is_wanted(call, listed->type) &&
+				 !(call->hello && call->type_count == 0 &&
+				   strcmp(listed->state, LISTED_NOT_LISTENING) == 0);
+		if (listed->chosen)
+			rows[table.row_count++] = listed;
 	}
+	complete &= examine(call, systemd, catalogue);
 	return print(call, &table) || !complete;
 }
 

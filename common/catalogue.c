@@ -230,20 +230,37 @@ static const char *explain(const struct listed *listed, int error, unsigned int 
 	return text;
 }
 
-int catalogue_greet(struct listed *listed, unsigned int seconds)
+static void note(struct listed *listed, const struct handshake *tried, unsigned int seconds)
 {
-	_cleanup_free_ char *path = NULL;
-	uint16_t version = 0;
 	char text[80];
-	int error = socketdir_find(listed->type, &path, &listed->reason);
-	int milliseconds = -1;
 
-	if (error == 0)
-		error = handshake_try(path, seconds, &version, &milliseconds);
-	listed->version = version > 0 ? version : -1;
-	listed->time = milliseconds;
-	if (error < 0)
-		listed->failure = strdup(explain(listed, error, seconds, text, sizeof(text)));
+	listed->version = tried->version > 0 ? tried->version : -1;
+	listed->time = tried->milliseconds;
+	if (tried->error < 0)
+		listed->failure =
+			strdup(explain(listed, tried->error, seconds, text, sizeof(text)));
+}
+
+int catalogue_greet(struct catalogue *catalogue, unsigned int seconds)
+{
+	_cleanup_free_ struct handshake *all = calloc(catalogue->count + 1, sizeof(*all));
+	int error = all ? 0 : -ENOMEM;
+
+	for (size_t i = 0; all && i < catalogue->count; i++) {
+		const struct listed *listed = &catalogue->items[i];
+
+		if (listed->chosen && strcmp(listed->state, LISTED_UNSAFE) != 0)
+			all[i].path = listed->socket;
+	}
+	if (all)
+		handshake_try(all, catalogue->count, seconds);
+	for (size_t i = 0; all && i < catalogue->count; i++) {
+		if (!catalogue->items[i].chosen)
+			continue;
+		note(&catalogue->items[i], &all[i], seconds);
+		if (error == 0)
+			error = all[i].error;
+	}
 	return error;
 }
 

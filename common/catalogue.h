@@ -27,6 +27,8 @@ struct listed {
 	int64_t mounts;             /* now */
 	int64_t connections, limit; /* now, and at most */
 
+	bool chosen; /* by the caller, for catalogue_greet() */
+
 	/* Of an answer. */
 	int64_t version;
 	int64_t time; /* until it came, in thousandths of a second */
@@ -50,11 +52,12 @@ int catalogue_load(struct catalogue *catalogue, struct systemd *systemd,
 		   const struct mounted_list *mounted);
 
 /*
- * Shakes hands with the service, which that starts, and leaves, so that nothing is mounted. It has
- * SECONDS to answer. LISTED->version, time and failure, which is NULL where all is well, tell how
- * it went. Returns 0 or a negative errno.
+ * Shakes hands with all services that are chosen, at the same time, which starts them, and leaves,
+ * so that nothing is mounted. They have SECONDS to answer. Of each LISTED->version, time and
+ * failure, which is NULL where all is well, tell how it went.
+ * Returns 0 where all is well with all, or a negative errno.
  */
-int catalogue_greet(struct listed *listed, unsigned int seconds);
+int catalogue_greet(struct catalogue *catalogue, unsigned int seconds);
 
 void catalogue_free(struct catalogue *catalogue);
 

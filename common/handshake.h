@@ -19,9 +19,17 @@ int handshake_begin(struct channel *channel, uint32_t flags);
  */
 int handshake_answer(struct channel *channel, uint16_t *versionp);
 
+/* One of several handshakes at the same time. */
+struct handshake {
+	const char *path; /* of the service's socket; NULL: with nobody */
+	uint16_t version; /* as above */
+	int milliseconds; /* until its answer came, or until none will; -1 where nobody listens */
+	int error;        /* 0; what channel_connect() says, or as above; -EPERM without a path */
+	struct channel channel;
+};
+
 /*
- * Shakes hands with the service at PATH and leaves: the service sees the connection end where it
- * expects its command line. It has SECONDS to answer. *VERSIONP as above; *MILLISECONDSP: the time
- * until its answer came, or until none will. Returns 0, what channel_connect() says, or as above.
+ * Shakes hands with the services at the paths of ALL, and leaves: they see the connection end where
+ * they expect their command line. They have SECONDS to answer.
  */
-int handshake_try(const char *path, unsigned int seconds, uint16_t *versionp, int *millisecondsp);
+void handshake_try(struct handshake *all, size_t count, unsigned int seconds);

@@ -82,7 +82,7 @@ static char *number(int64_t value, enum table_form form, enum table_style style)
 	return strdup(text);
 }
 
-/* The text of a cell, which the caller frees; NULL where it is not known. */
+/* The text of a cell, which the caller frees; NULL: not known. A raw one may be harmful yet. */
 static char *cell(const struct table_column *column, const void *row, enum table_style style)
 {
 	const void *member = (const char *)row + column->offset;
@@ -93,7 +93,7 @@ static char *cell(const struct table_column *column, const void *row, enum table
 	text = *(const char *const *)member;
 	if (!text)
 		return NULL;
-	return column->form == TABLE_LINES ? strdup(text) : printable(text);
+	return column->form == TABLE_LINES || style == TABLE_RAW ? strdup(text) : printable(text);
 }
 
 static const char *colour_of(const struct table *table, const struct table_choice *choice,
@@ -255,22 +255,31 @@ static int print_by_library(const struct table *table, const struct table_choice
 
 #endif
 
-/* A blank or newline in a cell would look like the end of it. */
-static void print_word(const char *text, bool first)
+/* As util-linux has it: what would look like the end of a cell or a line, and the escape itself. */
+#define RAW_ESCAPED " \n\\"
+
+static void print_word(char *text, bool first)
 {
 	if (!first)
 		putchar(' ');
-	for (; text && *text; text++)
-		if (*text == ' ' || *text == '\n')
-			printf("\\x%02x", *text);
-		else
-			putchar(*text);
+	while (text && *text) {
+		size_t length = strcspn(text, RAW_ESCAPED);
+		char end = text[length];
+		_cleanup_free_ char *plain = NULL;
+
+		text[length] = '\0';
+		plain = printable(text);
+		fputs(plain ? plain : "", stdout);
+		if (end)
+			printf("\\x%02x", end);
+		text += length + (end != '\0');
+	}
 }
 
 static void print_raw(const struct table *table, const struct table_choice *choice)
 {
 	for (size_t i = 0; i < choice->count && choice->headings; i++)
-		print_word(choice->columns[i]->name, i == 0);
+		printf("%s%s", i == 0 ? "" : " ", choice->columns[i]->name);
 	if (choice->headings)
 		putchar('\n');
 	for (size_t row = 0; row < table->row_count; row++) {

@@ -221,6 +221,14 @@ def test_raw_has_one_blank_between_columns(listen, probe):
     assert probe("--noheadings", *words).output.splitlines() == lines
 
 
+@pytest.mark.parametrize("name, shown", [("back\\slash", "back\\x5cslash"), ("a b\nc\t", "a\\x20b\\x0ac\\x09"),
+                                         ("\x1b[2J", "\\x1b[2J"), ("\\x1b[2J", "\\x5cx1b[2J"), ("\u00e4", "\u00e4")])
+def test_raw_is_read_back_by_one_rule(listen, probe, name, shown):
+    """As util-linux has it: each \\xNN is a byte."""
+    listen(TYPE + name)
+    assert probe("-rn", "-o", "TYPE").output == f"{TYPE}{shown}\n"
+
+
 def test_without_headings_there_are_rows_alone(listen, probe):
     listen(TYPE)
     assert [line.split() for line in probe("-n").output.splitlines()] == [[TYPE, "ready", "0"]]
@@ -351,9 +359,11 @@ def test_a_check_of_what_does_not_listen_or_is_not_safe_fails(listen, probe):
 
 WRONG = {  # words, and what the line names
     "--check": "--check", "--check -m x": "--check", "--nonsense": "--nonsense", "x --nonsense": "--nonsense",
-    "-x": "-x", "-nx": "-x", "-o": "-o", "x -o": "-o", "--output": "-o", "-o type,": "column", "-o nonsense": "nonsense",
+    "-x": "-x", "-nx": "-x", "-o": "-o", "x -o": "-o", "-o type,": "column", "-o nonsense": "nonsense",
     "-m -o state": "state", "--timeout 0": "--timeout", "--timeout soon": "soon", "--timeout": "--timeout",
-    "-m --hello": "--hello",
+    "-m --hello": "--hello", "--json=1": "--json wants no value", "--mounts=": "--mounts wants no value",
+    "-J --hello=x": "--hello wants no value", "--output": "--output wants a value", "--json -nx": "-x",
+    "--nonsense=1": "--nonsense", "--hell=o": "--hello wants no value",
 }
 
 
@@ -461,6 +471,39 @@ def test_one_that_fails_does_not_keep_the_others(listen, run):
     result = program.wait()
     assert result.code == FAILED and slow.waits()
     assert [row["version"] for row in json.loads(result.output)["services"]] == [None, 1]
+    service.close()
+
+
+def test_services_are_waited_for_at_the_same_time(listen, run):
+    """The last one's time is its own, whoever hangs before it."""
+    for name in "abc":
+        listen(TYPE + name)
+    full, polite = listen(f"{TYPE}d", backlog=0), listen(f"{TYPE}e")
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as other:
+        other.connect(full.path)
+        program = greet(run, "--timeout", "3")
+        service = polite.accept()
+        service.receive_hello()
+        service.send(protocol.last())
+        result = program.wait(20)
+    rows = json.loads(result.output)["services"]
+    assert [row["failure"] for row in rows] == [*["no answer within 3 s"] * 4, None]
+    assert result.code == FAILED and result.seconds < 6
+    assert all(3 <= row["time"] < 6 for row in rows[:4]) and rows[4]["time"] < 2
+    service.close()
+
+
+def test_a_queue_that_is_full_is_tried_again(listen, run):
+    listener = listen(TYPE, backlog=0)
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as other:
+        other.connect(listener.path)
+        program = greet(run, TYPE)
+        time.sleep(0.5)
+        listener.accept().close()
+        service = listener.accept()
+        service.receive_hello()
+        service.send(protocol.last())
+        assert answer_of(program, 0)["time"] >= 0.5
     service.close()
 
 
