@@ -17,7 +17,7 @@ import pytest
 from kit import debian
 from kit.machine import REPO, Machine
 from kit.programs import wait_for
-from kit.services import add_service
+from kit.services import UNITS, add_service
 
 DOCUMENT = REPO / "doc" / "debian.md"
 BUILD = REPO / "test" / "debian-packages"
@@ -161,6 +161,11 @@ def instances(machine):
     return [line for line in state(machine, "unit") if "@" in line]
 
 
+def sockets_that_listen(machine):
+    listed = shell(machine, "systemctl list-units --plain --no-legend --state=active 'fsvc-*.socket'").stdout
+    return [line.split()[0] for line in listed.splitlines()]
+
+
 def install_and_enable(machine, *packages):
     shell(machine, f"apt install -y {' '.join(packages or ['./fsvc*.deb'])}")
     shell(machine, "systemctl enable --now fsvc-squashfs.socket")
@@ -261,6 +266,22 @@ def test_removal_unmounts_but_not_what_is_in_use_or_out_of_reach(machine):
     assert state(machine, "unit file", "unit", "process", "mount", "in the mount table") == set()
 
 
+def test_a_removal_that_is_killed_leaves_the_sockets_as_they_were(machine):
+    install_and_enable(machine)
+    shell(machine, "systemctl start fsvc-ext4.socket")  # for a line of fstab
+    shell(machine, f'cd ~alice; unshare --mount sh -c "{mount("mnt")} && sleep 1000" >/dev/null 2>&1 &')
+    wait_for(lambda: instances(machine), what="a mount out of reach, which removal waits for")
+    shell(machine, "(apt purge -y fsvc-services && echo removed || echo kept) >said 2>&1 &")
+    wait_for(lambda: not sockets_that_listen(machine), what="removal")
+    shell(machine, "pkill -KILL -f '[f]svc-services.prerm remove'")
+    said = machine.path("/packages/said")
+    wait_for(lambda: said.read_text().endswith(("removed\n", "kept\n")), 30, "the end of apt")
+    assert said.read_text().endswith("kept\n")
+    assert sockets_that_listen(machine) == ["fsvc-ext4.socket", "fsvc-squashfs.socket"]
+    wake_up(machine)
+    wait_for(lambda: not instances(machine), 30, "the end of the service")
+
+
 def test_who_keeps_the_mount_table_locked_does_not_keep_the_services(machine):
     install_and_enable(machine)
     as_alice(machine, mount("mnt") + " && umount mnt")
@@ -293,15 +314,20 @@ def test_an_upgrade_ends_no_mount_and_keeps_what_is_enabled(installed):
 
 
 def test_an_administrator_names_the_group_that_may_mount(installed):
-    """In the words of doc/debian.md."""
+    """In the words of doc/debian.md; and the group of one user alone."""
     (name, text), = re.findall(r"^```ini\n# (\S+)\n(.*?)^```", DOCUMENT.read_text(), re.M | re.S)
     path = installed.path(name)
     path.parent.mkdir()
-    path.write_text(text)
-    shell(installed, "systemctl daemon-reload; systemctl restart fsvc-squashfs.socket")
-    assert as_alice(installed, "fuservicemount3 image.squashfs mnt -t squashfs", check=False).returncode == 1
-    shell(installed, "usermod --append --groups plugdev alice")
-    as_alice(installed, mount("mnt") + " && umount mnt")
+    mounts = mount("mnt") + " && umount mnt"
+    for group, join in ("plugdev", "usermod --append --groups plugdev alice"), ("alice", ""):
+        path.write_text(text.replace("plugdev", group))
+        shell(installed, "systemctl daemon-reload; systemctl restart fsvc-squashfs.socket")
+        if join:
+            assert as_alice(installed, mounts, check=False).returncode == 1
+            shell(installed, join)
+        as_alice(installed, mounts)
+        assert installed.run("su", "nobody", "-s", "/usr/bin/fsvc-probe", "--", "--check", "squashfs",
+                             check=False).returncode == 1
     shutil.rmtree(path.parent)
     shell(installed, "systemctl daemon-reload; systemctl restart fsvc-squashfs.socket")
 
@@ -318,14 +344,18 @@ def test_an_administrator_takes_the_bit_away(installed):
 
 def test_a_service_of_ones_own_does_not_outlive_the_sandbox(installed):
     """Then the services are gone from this machine."""
-    add_service(installed, "mine", "/usr/bin/fsvc-open --read-only -- squashfuse -f")
-    shell(installed, "systemctl daemon-reload; systemctl enable --now fsvc-mine.socket")
-    as_alice(installed, "fuservicemount3 image.squashfs mnt -t mine")
+    for name, place in ("mine", UNITS), ("ours", "/usr/local/lib/systemd/system"):
+        add_service(installed, name, "/usr/bin/fsvc-open --read-only -- squashfuse -f")
+        if place != UNITS:
+            shell(installed, f"mkdir -p {place}; mv {UNITS}/fsvc-{name}[.@]* {place}")
+        shell(installed, f"systemctl daemon-reload; systemctl enable --now fsvc-{name}.socket")
+    as_alice(installed, "fuservicemount3 image.squashfs mnt -t mine && fuservicemount3 image.squashfs other -t ours")
     removed = shell(installed, "apt remove -y fsvc-services")
-    assert "fsvc-mine.socket is disabled" in removed.stdout + removed.stderr
     assert state(installed, "process", "mount") == set()
-    assert shell(installed, "systemctl is-active fsvc-mine.socket", check=False).stdout == "inactive\n"
-    assert shell(installed, "systemctl is-enabled fsvc-mine.socket", check=False).stdout == "disabled\n"
+    for name in "fsvc-mine.socket", "fsvc-ours.socket":
+        assert f"{name} is disabled" in removed.stdout + removed.stderr
+        assert shell(installed, f"systemctl is-active {name}", check=False).stdout == "inactive\n"
+        assert shell(installed, f"systemctl is-enabled {name}", check=False).stdout == "disabled\n"
 
 
 # A package of that name and version, with nothing in it.
