@@ -11,7 +11,7 @@ from kit import images, mounts
 from kit.installed import installed_machine
 from kit.machine import REPO
 from kit.manuals import PAGES, examples
-from kit.programs import wait_for
+from kit.programs import BUILD, wait_for
 from kit.services import UNITS, add_service, blocks
 from test_everyday import HELPERS
 
@@ -176,3 +176,20 @@ def test_the_server_of_doc_porting_is_a_service_by_its_unit(machine):
     typed(machine, "cmp disk.img file")
     mount, = fuse_mounts(machine)
     assert mount.type == "fuse.one_file"
+
+
+def installed(machine):
+    found = machine.run("find", "/etc", "/usr", "/lib/systemd", "-xdev", "-name", "*fsvc*", "-o", "-name", "fuservice*")
+    return found.stdout.splitlines()
+
+
+def test_what_was_installed_from_the_sources_is_taken_away_again():
+    """In the words of the README."""
+    line, = re.findall("^`(systemctl disable .*)` and `(ninja .* uninstall)`", (REPO / "README.md").read_text(), re.M)
+    with installed_machine() as machine:
+        machine.run("systemctl", "enable", "--now", "fsvc-squashfs.socket")
+        assert len(installed(machine)) > 50
+        machine.run("sh", "-ec", line[0])
+        machine.run("sh", "-ec", line[1].replace("-C build", f"-C {BUILD}"))
+        assert installed(machine) == []
+        assert list(machine.path("/run/filesystems").iterdir()) == []
