@@ -69,7 +69,9 @@ static void print_help(void)
 	printf("\n"
 	       "  --list           the applets' names, one a line\n"
 	       "  --help           this text; \"fsvc APPLET --help\" explains one\n"
-	       "  --version        the version\n");
+	       "  --version        the version\n"
+	       "\n"
+	       "Exit code: that of the applet; 127 where there is none of that name.\n");
 }
 
 static void print_version(void)

@@ -28,6 +28,24 @@ def test_each_option_of_fsvcs_own_is_in_the_help_and_in_the_page(program):
     assert {option for option in documented(program) if option[0] != "-"} == own
 
 
+def exit_codes(text):
+    return set(re.findall(r"(?<![\w%-])\d+\b", text))
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_exit_code_is_in_the_help_and_in_the_page(program):
+    explained = plain("\n".join(sections(page(program))["EXIT STATUS"]))
+    assert exit_codes(told(program).partition("Exit code:")[2]) == exit_codes(explained) != set()
+
+
+def test_each_column_is_in_the_help_and_in_the_page():
+    for title in "services", "mounts":
+        listed = re.search(rf"^Columns of {title}:.*?(?=^Columns|\n\n)", told("fsvc-probe"), re.MULTILINE | re.DOTALL)[0]
+        lines = sections(page("fsvc-probe"))[f"COLUMNS OF {title.upper()}"]
+        explained = {name for line, before in zip(lines[1:], lines) if before == ".TP" for name in line.split(", ")}
+        assert set(re.findall(r"\b[A-Z]{3,}\b", listed)) == explained
+
+
 def test_the_executables_own_page_has_each_applet_with_its_summary():
     summaries = dict(re.findall(r"^  ([a-z][\w.-]+) +(\S.*)$", told("fsvc"), re.MULTILINE))
     assert list(summaries) == applets()
