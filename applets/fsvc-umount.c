@@ -115,7 +115,9 @@ static int read_switches(struct call *call, const char *letters, const char *nex
 				return -EINVAL;
 			return letters[1] ? 1 : 2;
 		default:
-			diag_error("-%c: there is no such option; see --help", *letters);
+			/* The whole word, where it looks like a long one. */
+			diag_error("-%.*s: there is no such option; see --help",
+				   *letters == '-' ? (int)strlen(letters) : 1, letters);
 			return -EINVAL;
 		}
 	}

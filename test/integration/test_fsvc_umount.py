@@ -304,10 +304,16 @@ def test_umount_calls_it_by_these_names(by_hand, umount, work, mountpoint, name)
     assert gone(mountpoint)
 
 
-@pytest.mark.parametrize("words", [[], ["-x", "/mnt"], ["-t"], ["-t", "x", "/mnt"], ["-t", "-1", "/mnt"]], ids=" ".join)
-def test_wrong_usage_is_named(umount, words):
-    failed = umount(*words)
-    assert failed.code == WRONG and failed.one_line()
+WRONG_USAGE = {  # words, and what the line names
+    "": "nothing", "-x /mnt": "-x", "-lx /mnt": "-x", "--lazy /mnt": "--lazy", "/mnt --nonsense=1": "--nonsense=1", "-t": "-t",
+    "-t x /mnt": "x", "-t -1 /mnt": "-1",
+}
+
+
+@pytest.mark.parametrize("words, named", WRONG_USAGE.items(), ids=WRONG_USAGE)
+def test_wrong_usage_is_named(umount, words, named):
+    failed = umount(*words.split())
+    assert failed.code == WRONG and named in failed.one_line()
 
 
 # users
