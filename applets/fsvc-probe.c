@@ -6,6 +6,7 @@
 #include "applet.h"
 #include "catalogue.h"
 #include "cleanup.h"
+#include "config.h"
 #include "diag.h"
 #include "mountline.h"
 #include "sandbox.h"
@@ -261,7 +262,14 @@ static int print(const struct call *call, const struct table *table)
 
 static int fail(int error)
 {
-	diag_error("cannot find out what there is: %s", strerror(-error));
+	diag_error("cannot list the services of " SERVICE_SOCKET_DIR ": %s", strerror(-error));
+	return 1;
+}
+
+static int fail_with_mounts(int error)
+{
+	diag_error("cannot read the mount table, /proc/self/mountinfo and /run/mount/utab: %s",
+		   strerror(-error));
 	return 1;
 }
 
@@ -273,7 +281,7 @@ static int show_mounts(const struct call *call, const struct mounted_list *mount
 	};
 
 	if (!rows)
-		return fail(-ENOMEM);
+		return fail_with_mounts(-ENOMEM);
 	for (size_t i = 0; i < mounted->count; i++)
 		if (is_wanted(call, mounted->items[i].type))
 			rows[table.row_count++] = &mounted->items[i];
@@ -368,7 +376,7 @@ static int run(int argc, char **argv)
 		return 1;
 	error = call.check ? 0 : mounted_load(&mounted);
 	if (error < 0)
-		return fail(error);
+		return fail_with_mounts(error);
 	if (call.mounts)
 		return show_mounts(&call, &mounted);
 	error = call.check ? -ENOSYS : systemd_open(&systemd);

@@ -167,6 +167,22 @@ def test_without_a_directory_there_is_no_service(probe, shown):
     assert probe(command=namespace)[:3] == (0, "", "")
 
 
+def test_without_proc_it_says_what_it_wants_to_read(listen, probe):
+    listen(TYPE)
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc; exec "$@"', "sh", *PROBE]
+    for words in [], ["-m"], ["-J"]:
+        failed = probe(*words, command=hidden)
+        assert failed.code == FAILED and failed.output == "" and "mount table" in failed.one_line()
+    assert probe("--check", TYPE, command=hidden)[:3] == (0, "", "")
+
+
+def test_a_directory_that_the_caller_may_not_read_is_named(listen, probe):
+    listen(TYPE)
+    with directory_as(0, 0o700):
+        failed = probe(command=[*AS_NOBODY, *PROBE])
+    assert failed.code == FAILED and failed.output == "" and SOCKETS in failed.one_line()
+
+
 def test_it_connects_to_nobody(listen, probe):
     listener = listen(TYPE)
     for words in [], ["-J"], [TYPE], ["--check", TYPE], ["-O"], ["-m"]:
