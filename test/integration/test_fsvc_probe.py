@@ -596,6 +596,14 @@ def test_a_server_that_has_died_is_not_shown_as_another(recorded, shown):
         begun.unmount()
 
 
+def test_a_server_that_proc_hides_leaves_its_columns_empty(recorded, shown):
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=2 proc /proc; exec "$@"', "sh", *AS_NOBODY, *PROBE]
+    with recorded() as (begun, _):
+        row, = shown("-m", of="mounts")
+        assert shown("-m", of="mounts", command=hidden) == [row | {"pid": None, "unit": None, "memory": None}]
+        begun.unmount()
+
+
 def test_mounts_of_others_are_not_a_services(recorded, shown):
     """Neither those without an entry, nor what lies in the place of one that is gone."""
     with recorded() as (begun, _):
