@@ -509,6 +509,17 @@ def test_services_are_waited_for_at_the_same_time(listen, run):
     service.close()
 
 
+def test_a_person_is_told_what_takes_long(listen):
+    listen(TYPE)
+    listen(f"{TYPE}2")
+    terminal, other = pty.openpty()
+    with subprocess.Popen([*PROBE, "--hello", "--timeout", "3"], stdout=subprocess.DEVNULL, stderr=other) as program:
+        os.close(other)
+        assert program.wait(20) == FAILED
+        assert os.read(terminal, 4096) == b"fsvc-probe: waiting for services to answer (Ctrl-C ends it)\r\n"
+    os.close(terminal)
+
+
 def test_a_queue_that_is_full_is_tried_again(listen, run):
     listener = listen(TYPE, backlog=0)
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as other:
