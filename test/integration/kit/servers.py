@@ -35,6 +35,7 @@ class Server(NamedTuple):
         return self.image or self.type
 
 
+OWN = "no unit is shipped: a service of your own"
 SERVERS = [
     Server("ext2", True, "e2fsck -fn"),
     Server("ext3", True, "e2fsck -fn"),
@@ -58,10 +59,12 @@ SERVERS = [
     Server("qcow"),
     Server("apfs", limits="tried on an empty volume: no tool to fill one was found"),
     # other servers for the same, each a service of one's own
-    Server("squashfs-ll", image="squashfs", line="--read-only -- squashfuse_ll -f", package="squashfuse"),
-    Server("lowntfs", True, "ntfsfix -n", image="ntfs", package="ntfs-3g",
+    Server("squashfs-ll", image="squashfs", line="--read-only -- squashfuse_ll -f", package="squashfuse",
+           limits=OWN),
+    Server("lowntfs", True, "ntfsfix -n", image="ntfs", package="ntfs-3g", limits=OWN,
            line="--as-root -- lowntfs-3g -o no_detach,uid={uid},gid={uid}"),
-    Server("fuseiso9660", image="iso9660", line="--read-only -- fuseiso9660 -f", package="fuseiso9660"),
+    Server("fuseiso9660", image="iso9660", line="--read-only -- fuseiso9660 -f", package="fuseiso9660",
+           limits=OWN),
 ]
 
 UNTRIED = {
