@@ -21,6 +21,9 @@
 
 #define BIT(kind) (1U << (kind))
 
+/* What fsvc-open, as every shell, says goodbye with when it has found no program. */
+#define EXIT_NOT_THERE 127
+
 /* A session goes on until a handler ends it. */
 enum { GO_ON = 0, GOODBYE = 1 };
 
@@ -433,10 +436,13 @@ static int finish(struct session *session)
 
 	if (session->exitcode != 0 || !mounted) {
 		session->service_failed = !session->explained;
-		blame(session,
-		      session->exitcode != 0 ? "the service failed with exit code %u"
-					     : "the service ended without a mount",
-		      session->exitcode);
+		if (session->exitcode == 0)
+			blame(session, "the service ended without a mount");
+		else
+			blame(session, "the service failed with exit code %u%s", session->exitcode,
+			      session->exitcode == EXIT_NOT_THERE
+				      ? ", as where its server is not installed"
+				      : "");
 		return -EIO;
 	}
 	if (!session->no_table)
