@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""fsvc-probe where no systemd runs.  The fixtures are for the modules that import them."""
+
+import contextlib
+import json
+import os
+
+import pytest
+
+from . import mounts
+from .fake_service import SOCKETS
+from .programs import FSVC
+
+PROBE = [FSVC, "fsvc-probe"]
+FAILED = 1
+# Who listens is told for all of a network namespace: another run of these tests may be in it.
+TYPE = f"probe{os.getpid()}"
+HOSTILE = "\x1b[2Jred\x9b31m \u202e\nnext"  # what a terminal would obey
+
+
+@pytest.fixture(autouse=True)
+def without_systemd(nothing_is_left):
+    with contextlib.ExitStack() as stack:
+        if os.path.exists("/run/systemd/system"):
+            stack.enter_context(mounts.tmpfs("/run/systemd"))
+        yield
+
+
+@pytest.fixture
+def probe(run):
+    return lambda *words, command=PROBE, **options: run(*command, *words, **options).wait()
+
+
+@pytest.fixture
+def shown(probe):
+    """What it says in JSON, of services or of mounts."""
+
+    def shown(*words, code=0, of="services", **options):
+        result = probe("--json", *words, **options)
+        assert result.code == code, result
+        return json.loads(result.output)[of]
+
+    return shown
+
+
+@pytest.fixture
+def state(shown):
+    def state(subtype=TYPE, **options):
+        rows = {row["type"]: row["state"] for row in shown(**options)}
+        return rows[subtype]
+
+    return state
+
+
+def printable(text):
+    return all(line.isprintable() for line in text.split("\n"))
+
+
+@contextlib.contextmanager
+def directory_as(owner, mode):
+    before = os.stat(SOCKETS)
+    os.chown(SOCKETS, owner, 0)
+    os.chmod(SOCKETS, mode)
+    try:
+        yield
+    finally:
+        os.chown(SOCKETS, 0, 0)
+        os.chmod(SOCKETS, before.st_mode)

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""fsvc-probe --hello speaks with services as the helper does, and believes none of them."""
+
+import contextlib
+import json
+import os
+import pty
+import socket
+import subprocess
+import time
+
+import pytest
+
+from kit import protocol
+from kit.channel import HungUp
+from kit.probing import FAILED, HOSTILE, PROBE, TYPE, directory_as, printable, without_systemd  # noqa: F401: fixtures
+from kit.programs import AS_NOBODY, NOBODY
+
+
+def greet(run, *words):
+    return run(*PROBE, "--json", "--hello", *words)
+
+
+def answer_of(program, code):
+    result = program.wait()
+    assert result.code == code, result
+    assert printable(result.output) and printable(result.errors)
+    row, = json.loads(result.output)["services"]
+    return row
+
+
+@pytest.mark.parametrize("words", [[], [TYPE]], ids=["all", "one"])
+def test_a_polite_service_is_left_after_its_answer(listen, run, words):
+    listener = listen(TYPE)
+    program = greet(run, *words)
+    service = listener.accept()
+    assert service.receive_hello() == (1, 1, 0)
+    time.sleep(0.2)
+    service.send(protocol.last())
+    row = answer_of(program, 0)
+    assert list(row) == ["type", "state", "version", "time", "failure"]
+    assert (row["state"], row["version"], row["failure"]) == ("ready", 1, None)
+    assert 0.2 <= row["time"] < 30
+    assert service.has_ended()
+    service.close()
+
+
+LIES = {
+    "another version": (protocol.last(7), 7, "speaks version 7 of the protocol, not 1"),
+    "no version": (protocol.last(0), None, "does not speak the protocol"),
+    "padding": (protocol.last(padding=1), None, "does not speak the protocol"),
+    "too short": (protocol.last()[:-1], None, "does not speak the protocol"),
+    "too long": (protocol.last() + b"x", None, "does not speak the protocol"),
+    "very long": (b"LAST" + b"x" * 65536, None, "does not speak the protocol"),
+    "control characters": (HOSTILE.encode(), None, "does not speak the protocol"),
+    "a command": (protocol.open_command("/etc/shadow"), None, "does not speak the protocol"),
+    "an echo": (protocol.hello(1, 1, 0), None, "does not speak the protocol"),
+    "a reply": (protocol.reply(), None, "does not speak the protocol"),
+}
+
+
+@pytest.mark.parametrize("packet, version, failure", LIES.values(), ids=LIES)
+def test_a_service_that_lies_is_told_from_one(listen, run, packet, version, failure):
+    listener = listen(TYPE)
+    program = greet(run, TYPE)
+    service = listener.accept()
+    service.receive_hello()
+    service.send(packet)
+    row = answer_of(program, FAILED)
+    assert (row["version"], row["failure"]) == (version, failure)
+    assert service.has_ended()
+    service.close()
+
+
+def test_a_descriptor_with_the_answer_is_not_taken(listen, run):
+    listener = listen(TYPE)
+    program = greet(run, TYPE)
+    service = listener.accept()
+    service.receive_hello()
+    with contextlib.suppress(PermissionError), open("/dev/null") as null:
+        service.send(protocol.last(), null.fileno())
+        assert answer_of(program, 0)["version"] == 1
+    service.close()
+
+
+def test_a_service_that_hangs_up_is_told(listen, run):
+    listener = listen(TYPE)
+    program = greet(run, TYPE)
+    listener.accept().close()
+    assert answer_of(program, FAILED)["failure"] == "hung up without an answer"
+
+
+@pytest.mark.parametrize("how", ["silent", "not accepting", "full"])
+def test_a_service_without_an_answer_has_its_time(listen, run, closing, how):
+    listener = listen(TYPE, backlog=0 if how == "full" else 8)
+    if how == "full":
+        closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)).connect(listener.path)
+    program = greet(run, "--timeout", "1", TYPE)
+    service = listener.accept() if how == "silent" else None
+    row = answer_of(program, FAILED)
+    assert row["failure"] == "no answer within 1 s" and row["version"] is None and 1 <= row["time"] < 20
+    if service:
+        service.close()
+
+
+def test_one_that_fails_does_not_keep_the_others(listen, run):
+    quick, slow = listen(f"{TYPE}2"), listen(TYPE)
+    program = greet(run, "--timeout", "1")
+    service = quick.accept()
+    service.receive_hello()
+    service.send(protocol.last())
+    result = program.wait()
+    assert result.code == FAILED and slow.waits()
+    assert [row["version"] for row in json.loads(result.output)["services"]] == [None, 1]
+    service.close()
+
+
+def test_services_are_waited_for_at_the_same_time(listen, run):
+    """The last one's time is its own, whoever hangs before it."""
+    for name in "abc":
+        listen(TYPE + name)
+    full, polite = listen(f"{TYPE}d", backlog=0), listen(f"{TYPE}e")
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as other:
+        other.connect(full.path)
+        program = greet(run, "--timeout", "5")
+        service = polite.accept()
+        service.receive_hello()
+        service.send(protocol.last())
+        result = program.wait()
+    rows = json.loads(result.output)["services"]
+    assert [row["failure"] for row in rows] == [*["no answer within 5 s"] * 4, None]
+    assert result.code == FAILED and result.seconds < 15
+    assert all(5 <= row["time"] < 15 for row in rows[:4]) and rows[4]["time"] < 5
+    service.close()
+
+
+def test_a_person_is_told_what_takes_long(listen):
+    listen(TYPE)
+    listen(f"{TYPE}2")
+    terminal, other = pty.openpty()
+    with subprocess.Popen([*PROBE, "--hello", "--timeout", "8"], stdout=subprocess.DEVNULL, stderr=other) as program:
+        os.close(other)
+        assert program.wait(60) == FAILED
+        assert os.read(terminal, 4096) == b"fsvc-probe: waiting for services to answer (Ctrl-C ends it)\r\n"
+    os.close(terminal)
+
+
+def test_a_queue_that_is_full_is_tried_again(listen, run):
+    listener = listen(TYPE, backlog=0)
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as other:
+        other.connect(listener.path)
+        program = greet(run, TYPE)
+        time.sleep(0.5)
+        listener.accept().close()
+        service = listener.accept()
+        service.receive_hello()
+        service.send(protocol.last())
+        assert answer_of(program, 0)["time"] >= 0.5
+    service.close()
+
+
+def test_a_service_that_is_not_safe_is_not_spoken_to(listen, run):
+    listener = listen(TYPE)
+    with directory_as(NOBODY, 0o755):
+        row = answer_of(greet(run, TYPE), FAILED)
+    assert row["state"] == "unsafe" and "others than root" in row["failure"]
+    assert not listener.waits(0.2)
+
+
+def test_who_may_not_write_to_the_socket_reads_so(listen, run):
+    listen(TYPE, mode=0o220)
+    program = run(*AS_NOBODY, *PROBE, "--json", "--hello", TYPE)
+    row = answer_of(program, FAILED)
+    assert (row["state"], row["failure"]) == ("refused", "Permission denied")
+
+
+def test_it_can_be_interrupted(listen, run):
+    listener = listen(TYPE)
+    program = greet(run, TYPE)
+    service = listener.accept()
+    service.receive_hello()
+    program.process.terminate()
+    assert program.process.wait(60) == -15
+    with contextlib.suppress(HungUp):
+        service.receive()
+    service.close()
