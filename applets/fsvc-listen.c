@@ -59,6 +59,21 @@ static const char help[] =
 	"Exit code: 0 after a signal; 1 for wrong usage, or where a service cannot be contained, or the "
 	"system failed.\n";
 
+/* What whoever started this has left open is for no service: a directory would be a way out of the
+ * sandbox. */
+static int keep_descriptors(void)
+{
+	_cleanup_directory_ DIR *directory = opendir("/proc/self/fd");
+	const struct dirent *entry;
+
+	if (!directory)
+		return -errno;
+	for (errno = 0; (entry = readdir(directory)); errno = 0)
+		if (entry->d_name[0] != '.' && fcntl(atoi(entry->d_name), F_SETFD, FD_CLOEXEC) < 0)
+			return -errno;
+	return -errno;
+}
+
 static int read_file(const char *name, struct offers *offers)
 {
 	_cleanup_file_ FILE *file = fopen(name, "re");
@@ -166,8 +181,13 @@ static int serve(const struct offers *offers, struct instance_maker *maker)
 {
 	_cleanup_close_ int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	const char *why;
-	int error = socketdir_make(&why);
+	int error = keep_descriptors();
 
+	if (error < 0) {
+		diag_error("cannot contain services without /proc: %s", strerror(-error));
+		return error;
+	}
+	error = socketdir_make(&why);
 	if (error < 0) {
 		diag_error("cannot use " SERVICE_SOCKET_DIR "%s%s: %s", why ? ": " : "",
 			   why ? why : "", strerror(-error));

@@ -6,6 +6,7 @@
 #include "diag.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -102,22 +103,25 @@ static int read_nothing(void)
 }
 
 /* As systemd has it: whoever reads the log may be gone before this service. */
-static void reset_signals(const sigset_t *mask)
+static void reset_signals(void)
 {
+	sigset_t none;
+
 	for (int number = 1; number < NSIG; number++)
 		signal(number, number == SIGPIPE ? SIG_IGN : SIG_DFL);
-	sigprocmask(SIG_SETMASK, mask, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static void __attribute__((noreturn))
 become(struct instance_maker *maker, const struct offer *offer, const struct caller *caller,
-       int connection, int output, const sigset_t *mask)
+       int connection, int output)
 {
 	const struct contain_piece *piece = NULL;
 	struct words command = { 0 };
 	int error;
 
-	reset_signals(mask);
+	reset_signals();
 	setsid();
 	error = make_command(offer, caller, contain_is_whole(maker->missing), &command);
 	if (error == 0)
@@ -165,8 +169,7 @@ void instance_name(struct instance_maker *maker, char name[INSTANCE_NAME])
 }
 
 int instance_start(struct instance_maker *maker, const struct offer *offer,
-		   const struct caller *caller, int connection, const sigset_t *mask,
-		   struct instance *instance)
+		   const struct caller *caller, int connection, struct instance *instance)
 {
 	_cleanup_close_ int here = -1, there = -1;
 	int error = open_log(&here, &there);
@@ -183,7 +186,7 @@ int instance_start(struct instance_maker *maker, const struct offer *offer,
 	if (instance->pid < 0)
 		return -errno;
 	if (instance->pid == 0)
-		become(maker, offer, caller, connection, there, mask);
+		become(maker, offer, caller, connection, there);
 	instance->log.fd = take_fd(&here);
 	snprintf(instance->log.name, sizeof(instance->log.name), "%.40s[%d]", offer->type,
 		 instance->pid);

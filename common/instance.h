@@ -9,7 +9,6 @@
 #include "offer.h"
 #include "servicelog.h"
 
-#include <signal.h>
 #include <sys/types.h>
 
 /* Room for the name of a cgroup. */
@@ -41,12 +40,11 @@ struct instance {
 void instance_name(struct instance_maker *maker, char name[INSTANCE_NAME]);
 
 /*
- * Starts one of OFFER for CALLER, with CONNECTION, which stays the caller's. MASK: the signal mask
- * that it gets. Fills INSTANCE in. Returns 0, or a negative errno.
+ * Starts one of OFFER for CALLER, with CONNECTION, which stays the caller's. Fills INSTANCE in.
+ * Returns 0, or a negative errno.
  */
 int instance_start(struct instance_maker *maker, const struct offer *offer,
-		   const struct caller *caller, int connection, const sigset_t *mask,
-		   struct instance *instance);
+		   const struct caller *caller, int connection, struct instance *instance);
 
 /* When its first process has ended, with STATUS of wait(2): says so where it was killed, and
  * releases what is left of it. */

@@ -52,7 +52,6 @@ struct listener {
 	struct running *running;
 	struct watch signal_watch;
 	int events, signals;
-	sigset_t mask; /* as it was before */
 	bool ended;
 };
 
@@ -118,7 +117,7 @@ static int start(struct listener *listener, struct door *door, int connection)
 	if (!running)
 		return -ENOMEM;
 	running->watch.ready = read_log;
-	error = instance_start(listener->maker, door->offer, &caller, connection, &listener->mask,
+	error = instance_start(listener->maker, door->offer, &caller, connection,
 			       &running->instance);
 	if (error < 0) {
 		free(running);
@@ -195,7 +194,7 @@ static int open_signals(struct listener *listener)
 	 */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
-	if (sigprocmask(SIG_BLOCK, &set, &listener->mask) < 0)
+	if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
 		return -errno;
 	listener->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (listener->signals < 0)

@@ -4,6 +4,7 @@
 import errno
 import os
 import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from kit.fake_service import HELPER, SOCKETS
 from kit.listening import listening, mount, mounted, refused, server  # noqa: F401: fixtures
 from kit.listening import (FSVC_LISTEN, GETRANDOM, LANDLOCK, PIVOT_ROOT, SETHOSTNAME, SQUASHFUSE, USERS, hard_limits,
                            has_no_capability, seen_mounts, shows, status, succeeds, unmount)
-from kit.programs import AS_NOBODY, wait_for, without_system_call
+from kit.programs import AS_NOBODY, descriptors_of, wait_for, without_system_call
 
 NAMESPACES = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"]
 
@@ -120,6 +121,27 @@ def test_a_server_has_no_descriptor_of_others(mounted, server):
     links = {os.readlink(f"/proc/{server}/fd/{number}") for number in os.listdir(f"/proc/{server}/fd")}
     kinds = {link.partition(":")[0] if ":" in link else os.path.basename(link) for link in links}
     assert kinds <= {"null", "socket", "", "fuse"}  # the image is the root of a mount of its own
+
+
+def test_a_descriptor_that_was_left_open_is_no_servers(listening, mount, mountpoint):
+    """As shells leave them: by a directory, all that is below would be within reach."""
+    left = os.open("/root", os.O_RDONLY | os.O_DIRECTORY)
+    listener = listening("squashfs", *SQUASHFUSE, pass_fds=[left])
+    os.close(left)
+    succeeds(mount())
+    for pid in listener.the_server(), *listener.services():
+        assert "/root" not in descriptors_of(pid)
+    unmount(mountpoint)
+
+
+def test_a_server_can_be_told_to_end_though_its_starters_cannot(listening, mount, mountpoint):
+    """As systemd has it, no signal is blocked from the start."""
+    told = {signal.SIGTERM, signal.SIGHUP}
+    listener = listening("squashfs", *SQUASHFUSE, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, told))
+    succeeds(mount())
+    blocked = int(status(listener.the_server())["SigBlk"], 16)
+    assert not [number for number in told if blocked >> (number - 1) & 1]
+    unmount(mountpoint)
 
 
 def test_a_server_has_nothing_of_its_starters(listening, mount, mountpoint, work):
