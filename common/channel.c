@@ -115,14 +115,22 @@ int channel_check_buffer(int fd)
 	return (size_t)size >= wire_largest_open() + BUFFER_RESERVE ? 0 : -ENOBUFS;
 }
 
-int channel_refuse_descriptors(int fd)
+static int pass_descriptors(int fd, int whether)
 {
-	int off = 0;
-
-	if (setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off)) < 0 &&
+	if (setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &whether, sizeof(whether)) < 0 &&
 	    errno != ENOPROTOOPT)
 		return -errno;
 	return 0;
+}
+
+int channel_refuse_descriptors(int fd)
+{
+	return pass_descriptors(fd, 0);
+}
+
+int channel_take_descriptors(int fd)
+{
+	return pass_descriptors(fd, 1);
 }
 
 int channel_identify(struct channel *channel)

@@ -59,6 +59,9 @@ int channel_check_buffer(int fd);
  */
 int channel_refuse_descriptors(int fd);
 
+/* Undoes that, as on a connection to a socket that refuses them. The same. */
+int channel_take_descriptors(int fd);
+
 /*
  * From here on the kernel says who sends each packet, for CHANNEL->sender (SO_PASSCRED, unix(7)).
  * Who has accepted the connection need not be who speaks: a service manager accepts for others.

@@ -88,10 +88,11 @@ static int arrange_descriptors(int connection, int output)
 	/* The connection may have one of these numbers already. */
 	int here = fcntl(connection, F_DUPFD_CLOEXEC, CONNECTION + 1);
 
-	return here < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
-			       dup2(here, CONNECTION) < 0
-		       ? -errno
-		       : 0;
+	if (here < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
+	    dup2(here, CONNECTION) < 0)
+		return -errno;
+	/* The listener wants none. */
+	return channel_take_descriptors(CONNECTION);
 }
 
 /* Its own, so that nothing of the machine's is kept open. */

@@ -12,11 +12,19 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 
 /* How long to do nothing where the machine has no descriptor or process left, in nanoseconds. */
 #define PAUSE 100000000
+
+/*
+ * What somebody has sent and nobody has received is closed by who closes the connection or reads
+ * over it, and a TCP connection may make that last for hours (SO_LINGER). Linux does not let such
+ * things be sent here, from 6.16 on. Before, a signal after so many microseconds ends the waiting.
+ */
+#define LONGEST_WAIT 10000
 
 /* How often at most to say that a limit is reached. */
 #define QUIET_SECONDS 5
@@ -140,9 +148,12 @@ static int open_door(struct listener *listener, struct watch *watch)
 		return 0;
 	error = connection < 0 ? -errno : start(listener, door, connection);
 	if (error < 0) {
+		struct timespec pause = { .tv_nsec = PAUSE };
+
 		/* No reason to end: others may give back what is lacking. */
 		diag_warning("%s: cannot start a service: %s", door->offer->type, strerror(-error));
-		nanosleep(&(struct timespec){ .tv_nsec = PAUSE }, NULL);
+		while (nanosleep(&pause, &pause) < 0 && errno == EINTR)
+			;
 	}
 	return 0;
 }
@@ -182,8 +193,22 @@ static int take_signals(struct listener *listener, struct watch *watch)
 	return 0;
 }
 
+static void interrupt(int number)
+{
+	(void)number;
+}
+
+/* Sends a signal again and again, which does nothing; or no more, for 0. */
+static void interrupt_each(long microseconds)
+{
+	const struct timeval time = { .tv_usec = microseconds };
+
+	setitimer(ITIMER_REAL, &(struct itimerval){ .it_interval = time, .it_value = time }, NULL);
+}
+
 static int open_signals(struct listener *listener)
 {
+	const struct sigaction interruption = { .sa_handler = interrupt, .sa_flags = SA_RESTART };
 	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
 	sigset_t set;
 
@@ -194,6 +219,7 @@ static int open_signals(struct listener *listener)
 	 */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
+	sigaction(SIGALRM, &interruption, NULL);
 	if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
 		return -errno;
 	listener->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -245,7 +271,9 @@ static int wait_for_all(struct listener *listener)
 		if (count < 0 && errno != EINTR)
 			return -errno;
 		what = count > 0 ? event.data.ptr : NULL;
+		interrupt_each(LONGEST_WAIT);
 		error = what ? what->ready(listener, what) : 0;
+		interrupt_each(0);
 		if (error < 0)
 			return error;
 	}
@@ -269,6 +297,7 @@ static int open_doors(struct listener *listener, const struct offers *offers)
 
 static void close_all(struct listener *listener)
 {
+	interrupt_each(LONGEST_WAIT);
 	for (size_t i = 0; i < listener->count; i++)
 		close_door(&listener->doors[i]);
 	free(listener->doors);
@@ -281,6 +310,7 @@ static void close_all(struct listener *listener)
 	}
 	close_fd(listener->signals);
 	close_fd(listener->events);
+	interrupt_each(0);
 }
 
 int listener_run(const struct offers *offers, struct instance_maker *maker)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "socketdir.h"
 
+#include "channel.h"
 #include "cleanup.h"
 
 #include <fcntl.h>
@@ -142,7 +143,8 @@ static int listen_at(int fd, const char *path)
 	int error;
 
 	snprintf(address.sun_path, sizeof(address.sun_path), SERVICE_SOCKET_DIR "/.%d", getpid());
-	error = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+	error = channel_refuse_descriptors(fd) < 0 ||
+				bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
 				listen(fd, SOMAXCONN) < 0 || rename(address.sun_path, path) < 0
 			? -errno
 			: 0;

@@ -27,7 +27,8 @@ int socketdir_make(const char **why);
 
 /*
  * Makes the socket for SUBTYPE, with the permissions that the build says, in the place of one that
- * nobody listens at. For root. *PATHP and *WHY as above.
+ * nobody listens at; no descriptors can be sent there (Linux 6.16), see channel_take_descriptors().
+ * For root. *PATHP and *WHY as above.
  * Returns the socket, listening, which does not block; or a negative errno, -EADDRINUSE where
  * somebody listens there.
  */

@@ -9,15 +9,17 @@ import resource
 import signal
 import socket
 import stat
+import struct
 import time
 from pathlib import Path
 
 import pytest
 
 from kit import mounts
+from kit.channel import passrights_is_known
 from kit.fake_service import SOCKETS
 from kit.listening import listening, mount, mounted, refused, server  # noqa: F401: fixtures
-from kit.listening import (GETRANDOM, SQUASHFUSE, connect, hard_limits, has_no_capability, lives, shows, status,
+from kit.listening import (GETRANDOM, SETSOCKOPT, SQUASHFUSE, connect, hard_limits, has_no_capability, lives, shows, status,
                            succeeds, unmount)
 from kit.programs import AS_NOBODY, REPOSITORY, SERVERS, wait_for, without_system_call
 
@@ -302,6 +304,99 @@ def test_a_mount_that_fails_has_the_log_named(listening, mount, source):
     named = "journalctl" if os.path.exists("/run/systemd/system") else "what fsvc-listen says"
     assert named in failed.one_line()
     assert "squashfuse failed with exit code" in wait_for(listener.said, what="the service's words")
+
+
+# what somebody sends, and nobody receives, is closed by whoever closes the connection or reads over it
+
+LINGER = 60  # seconds
+WITHOUT_PASSRIGHTS = {"preexec_fn": without_system_call(SETSOCKOPT, errno.ENOPROTOOPT)}  # as Linux before 6.16
+
+
+@contextlib.contextmanager
+def slow_to_close():
+    """The descriptor of a connection whose end waits until all is received, which does not happen here."""
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        here = socket.create_connection(there.getsockname())
+        here.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, LINGER))
+        here.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                here.send(bytes(1 << 16))
+        yield here.detach()
+
+
+def pass_on(connection, descriptor):
+    """Sends it away, if it can be sent. Whether it could."""
+    try:
+        socket.send_fds(connection, [b"."], [descriptor])
+    except PermissionError:
+        return False
+    os.close(descriptor)
+    return True
+
+
+def still_starts_services(listener):
+    before = set(listener.services())
+    with connect():
+        wait_for(lambda: set(listener.services()) - before, LINGER / 3, "another service")
+
+
+def test_nobody_sends_a_descriptor_to_the_listener(listening):
+    with slow_to_close() as slow:
+        listener = listening("squashfs", *SQUASHFUSE)
+        listener.program.signal(signal.SIGSTOP)
+        with connect() as connection:
+            assert pass_on(connection, slow) != passrights_is_known()
+            listener.program.signal(signal.SIGCONT)
+            wait_for(lambda: pass_on(connection, slow) or not passrights_is_known(), what="a service, which can be sent it")
+
+
+def test_the_listener_waits_for_no_end_of_what_it_was_sent(listening):
+    listener = listening("squashfs", "--mounts-of-user=1", *SQUASHFUSE, **WITHOUT_PASSRIGHTS)
+    with slow_to_close() as slow:
+        with connect():
+            wait_for(listener.services, what="the service")
+            listener.program.signal(signal.SIGSTOP)
+            with connect() as connection:
+                assert pass_on(connection, slow)
+            listener.program.signal(signal.SIGCONT)
+            wait_for(lambda: "refused user" in listener.said(), what="the refusal")
+        wait_for(lambda: not listener.services(), LINGER / 3, "the end of the service")
+        still_starts_services(listener)
+
+
+@pytest.mark.parametrize("lacks", [{}, WITHOUT_PASSRIGHTS], ids=["", "SO_PASSRIGHTS"])
+def test_the_listener_waits_for_no_end_of_what_a_server_says(listening, work, lacks):
+    """Its user gives the server what it could not make itself."""
+    program = work / "talker"
+    program.write_text(TALKER)
+    program.chmod(0o755)
+    listener = listening("squashfs", "--service", "--", program, **lacks)
+    with slow_to_close() as slow, connect() as connection:
+        connection.settimeout(LINGER / 3)
+        wait_for(lambda: listener.services() and pass_on(connection, slow), what="a service, which can be sent it")
+        listener.program.signal(signal.SIGSTOP)
+        connection.send(b".")
+        assert connection.recv(1) == b"."
+        listener.program.signal(signal.SIGCONT)
+        wait_for(lambda: "spoken" in listener.said(), LINGER / 3, "the service's words")
+        still_starts_services(listener)
+
+
+TALKER = r"""#!/usr/bin/python3 -IS
+import os, socket, time
+connection, log = socket.socket(fileno=3), socket.socket(fileno=2)
+given = socket.recv_fds(connection, 1, 1)[1]
+connection.recv(1)
+try:
+    socket.send_fds(log, [b"."], given)
+    os.close(given[0])
+except OSError:
+    pass
+log.send(b"spoken\n")
+connection.send(b".")
+time.sleep(60)
+"""
 
 
 # limits of connections

@@ -20,7 +20,7 @@ from .programs import FSVC, Program, children_of, family, wait_for
 FSVC_LISTEN = [FSVC, "fsvc-listen"]
 USERS = range(61184, 65520)
 SQUASHFUSE = ["--", "squashfuse", "-f"]
-PIVOT_ROOT, SETHOSTNAME, GETRANDOM, LANDLOCK = 155, 170, 318, 444  # of x86-64
+SETSOCKOPT, PIVOT_ROOT, SETHOSTNAME, GETRANDOM, LANDLOCK = 54, 155, 170, 318, 444  # of x86-64
 NOT_EVERYWHERE = "--allow-missing=cgroup"  # a machine may use cgroups of version 1
 
 
