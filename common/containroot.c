@@ -197,8 +197,10 @@ static int cover_root(void)
 	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || fchdir(new) < 0 || chroot(".") < 0 ||
 	    fchdir(before) < 0)
 		return -errno;
-	for (size_t i = targets.count; i-- > 0;)
-		umount2(targets.argv[i] + 1, MNT_DETACH); /* or gone with one that it was on */
+	/* Those first that others are on, which go with them: to look for these, a user's server
+	 * would have to be asked. */
+	for (size_t i = 0; i < targets.count; i++)
+		umount2(targets.argv[i] + 1, MNT_DETACH | UMOUNT_NOFOLLOW);
 	return fchdir(new) < 0 ? -errno : 0;
 }
 
