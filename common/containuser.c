@@ -9,7 +9,6 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -42,30 +41,41 @@ static int mark_used(int proc, bool used[USERS])
 	return -errno;
 }
 
+/*
+ * Locks USER for this process, who is to become it. Returns the lock; -EAGAIN where another does
+ * the same or a process has it, which USED tells then; or another negative errno.
+ */
+static int take(int proc, unsigned int user, bool used[USERS])
+{
+	_cleanup_close_ int lock = socketdir_lock(FIRST_USER + user, false);
+	int error = lock < 0 ? lock : 0;
+
+	/* After the lock: who had it has become that user. */
+	if (error == 0)
+		error = mark_used(proc, used);
+	if (error == 0 && used[user])
+		error = -EAGAIN;
+	return error < 0 ? error : take_fd(&lock);
+}
+
 int containuser_choose(int proc, uid_t *uidp, int *lockp)
 {
-	/* Who may open it could keep all others from going on: root alone may. */
-	_cleanup_close_ int lock =
-		open(SOCKETDIR_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	bool used[USERS] = { false };
 	unsigned int start = 0;
-	int error;
 
-	if (lock < 0 || flock(lock, LOCK_EX) < 0)
-		return -errno;
-	error = mark_used(proc, used);
-	if (error < 0)
-		return error;
 	/* Not the one that has just ended: what it has left somewhere would be the next one's. */
 	if (getrandom(&start, sizeof(start), GRND_NONBLOCK) < 0)
 		start = (unsigned int)getpid();
 	for (unsigned int i = 0; i < USERS; i++) {
 		unsigned int user = (start % USERS + i) % USERS;
+		int lock = used[user] ? -EAGAIN : take(proc, user, used);
 
-		if (used[user])
+		if (lock == -EAGAIN)
 			continue;
+		if (lock < 0)
+			return lock;
 		*uidp = FIRST_USER + user;
-		*lockp = take_fd(&lock);
+		*lockp = lock;
 		return 0;
 	}
 	return -EUSERS;

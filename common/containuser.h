@@ -9,8 +9,8 @@
 /*
  * Chooses a user that no process has, among those that systemd would take for the same: *UIDP.
  * As long as *LOCKP is open, here or in a child, no other call of this function, by whatever
- * process, goes on: the caller becomes that user before closing it.
- * PROC: a descriptor of the machine's /proc. May wait for another call.
+ * process, chooses the same: the caller becomes that user before closing it.
+ * PROC: a descriptor of the machine's /proc. Waits for nobody.
  * Returns 0; -EUSERS where each has a process; or a negative errno.
  */
 int containuser_choose(int proc, uid_t *uidp, int *lockp);

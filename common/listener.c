@@ -250,12 +250,8 @@ static int make_door(struct listener *listener, const struct offer *offer, struc
 
 static void close_door(struct door *door)
 {
-	struct stat now;
-
-	/* By now another listener's may be there. */
-	if (door->path && door->fd >= 0 && lstat(door->path, &now) == 0 &&
-	    now.st_ino == door->status.st_ino && now.st_dev == door->status.st_dev)
-		unlink(door->path);
+	if (door->path && door->fd >= 0)
+		socketdir_leave(door->path, &door->status);
 	door->fd = close_fd(door->fd);
 	free(door->path);
 }

@@ -13,6 +13,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+/* What becomes the socket of a type when it listens. */
+#define NEW_SOCKET SERVICE_SOCKET_DIR "/.new"
+
 /* The first COUNT numbers of a file, or -1 for each that is not there. */
 static void read_numbers(const char *path, long long *numbers, size_t count)
 {
@@ -103,6 +106,20 @@ int socketdir_make(const char **why)
 	return error < 0 ? error : check_directory(why);
 }
 
+int socketdir_lock(unsigned int number, bool wait)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = number, .l_len = 1
+	};
+	/* Who may open it could keep all others from going on: root alone may. */
+	_cleanup_close_ int fd =
+		open(SOCKETDIR_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 || fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) < 0)
+		return errno == EACCES && fd >= 0 ? -EAGAIN : -errno;
+	return take_fd(&fd);
+}
+
 static int new_socket(void)
 {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -134,15 +151,15 @@ static int check_place(const char *path, const char **why)
 		       : -EADDRINUSE;
 }
 
-/* Listens at a name of this process's own, which replaces PATH then: who finds it there is served.
- */
+/* Listens at another name, which replaces PATH then: who finds it there is served. */
 static int listen_at(int fd, const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	mode_t mask = umask(0777 & ~SERVICE_SOCKET_PERMS);
 	int error;
 
-	snprintf(address.sun_path, sizeof(address.sun_path), SERVICE_SOCKET_DIR "/.%d", getpid());
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", NEW_SOCKET);
+	unlink(NEW_SOCKET); /* of one that was killed */
 	error = channel_refuse_descriptors(fd) < 0 ||
 				bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
 				listen(fd, SOMAXCONN) < 0 || rename(address.sun_path, path) < 0
@@ -150,26 +167,39 @@ static int listen_at(int fd, const char *path)
 			: 0;
 	umask(mask);
 	if (error < 0)
-		unlink(address.sun_path);
+		unlink(NEW_SOCKET);
 	return error;
 }
 
 int socketdir_listen(const char *subtype, char **pathp, const char **why)
 {
-	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int fd = -1, lock = -1;
 	int error;
 
 	*why = NULL;
 	error = make_path(subtype, pathp);
 	if (error == 0)
 		error = check_directory(why);
-	if (error == 0)
-		error = check_place(*pathp, why);
+	if (error < 0)
+		return error;
+	/* Of two at a time, both would find nobody there. */
+	lock = socketdir_lock(SOCKETDIR_SOCKETS, true);
+	error = lock < 0 ? lock : check_place(*pathp, why);
 	fd = error < 0 ? error : new_socket();
 	if (fd < 0)
 		return fd;
 	error = listen_at(fd, *pathp);
 	return error < 0 ? error : take_fd(&fd);
+}
+
+void socketdir_leave(const char *path, const struct stat *status)
+{
+	_cleanup_close_ int lock = socketdir_lock(SOCKETDIR_SOCKETS, true);
+	struct stat now;
+
+	if (lock >= 0 && lstat(path, &now) == 0 && now.st_ino == status->st_ino &&
+	    now.st_dev == status->st_dev)
+		unlink(path);
 }
 
 int socketdir_list(struct words *types)

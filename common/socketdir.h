@@ -7,8 +7,21 @@
 #include "config.h"
 #include "words.h"
 
-/* Is there where fsvc-listen has run, which uses it; root's alone. */
+#include <stdbool.h>
+#include <sys/stat.h>
+
+/* A file with locks that all listeners share; root's alone. */
 #define SOCKETDIR_LOCK SERVICE_SOCKET_DIR "/.lock"
+
+/* The lock for making and removing sockets; the other numbers are those of users. */
+#define SOCKETDIR_SOCKETS 0
+
+/*
+ * Takes the lock with that number, and waits for it if WAIT says so. It is held as long as the
+ * descriptor is open that is returned, here or in a child. Returns that; -EAGAIN where somebody
+ * else has it; or another negative errno.
+ */
+int socketdir_lock(unsigned int number, bool wait);
 
 /*
  * Finds the socket for SUBTYPE, if nobody but root can have put it there: owned by root, in a
@@ -33,6 +46,11 @@ int socketdir_make(const char **why);
  * somebody listens there.
  */
 int socketdir_listen(const char *subtype, char **pathp, const char **why);
+
+/*
+ * Removes the socket at PATH, of which STATUS was taken, unless another is there by now.
+ */
+void socketdir_leave(const char *path, const struct stat *status);
 
 /*
  * Adds to TYPES the name of each socket in the directory, trusted or not.

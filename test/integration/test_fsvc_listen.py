@@ -3,6 +3,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import resource
@@ -19,11 +20,12 @@ from kit import mounts
 from kit.channel import passrights_is_known
 from kit.fake_service import SOCKETS
 from kit.listening import listening, mount, mounted, refused, server  # noqa: F401: fixtures
-from kit.listening import (GETRANDOM, SETSOCKOPT, SQUASHFUSE, connect, hard_limits, has_no_capability, lives, shows, status,
-                           succeeds, unmount)
+from kit.listening import (FSVC_LISTEN, GETRANDOM, NOT_EVERYWHERE, SETSOCKOPT, SQUASHFUSE, connect, hard_limits,
+                           has_no_capability, lives, shows, status, succeeds, unmount)
 from kit.programs import AS_NOBODY, REPOSITORY, SERVERS, wait_for, without_system_call
 
 CAP_SYS_RESOURCE = 24
+F_OFD_SETLK = 37
 
 # mounting
 
@@ -153,6 +155,23 @@ def test_a_socket_in_use_is_not_replaced(listening, refused):
     connect().close()
 
 
+def test_two_do_not_make_one_socket_at_the_same_time(run):
+    """Each would find nobody there, and then one would listen where nobody finds it."""
+    path = f"{SOCKETS}/squashfs"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+        with open(f"{SOCKETS}/.lock", "w") as lock:
+            fcntl.fcntl(lock, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+            second = run(*FSVC_LISTEN, NOT_EVERYWHERE, "squashfs", *SQUASHFUSE)
+            wait_for(lambda: "-> OFDLCK" in Path("/proc/locks").read_text() or not second.runs() or os.path.exists(path),
+                     what="its turn")
+            other.bind(path)
+            other.listen()
+        result = second.wait()
+    assert result.code == 1 and os.strerror(errno.EADDRINUSE) in result.one_line()
+    os.unlink(path)
+    os.unlink(f"{SOCKETS}/.lock")
+
+
 def test_what_is_no_socket_is_not_replaced(refused):
     Path(f"{SOCKETS}/squashfs").touch()
     try:
@@ -271,6 +290,28 @@ def test_all_of_a_service_ends_with_its_first_process(mounted, server):
     first, = mounted.services()
     os.kill(first, signal.SIGKILL)
     wait_for(lambda: not os.path.exists(f"/proc/{server}"), what="the server's end")
+
+
+def test_a_service_that_hangs_at_its_start_keeps_no_other_from_starting(listening, mount, mountpoint, work):
+    """One is shown a directory whose server does not answer."""
+    (work / "silent").mkdir()
+    fuse = os.open("/dev/fuse", os.O_RDWR)
+    mounts.mount("silent", work / "silent", "fuse", 0, f"fd={fuse},rootmode=40000,user_id=0,group_id=0")
+    try:
+        (work / "offers").write_text(f"--show={work}/silent {NOT_EVERYWHERE} silent -- squashfuse -f\n"
+                                     f"{NOT_EVERYWHERE} squashfs -- squashfuse -f\n")
+        listener = listening(f"--file={work}/offers", types=["silent", "squashfs"])
+        with connect("silent"):
+            hanging, = wait_for(listener.services, what="the first service")
+            wait_for(lambda: "fuse" in Path(f"/proc/{hanging}/stack").read_text(), what="its hanging")
+            succeeds(mount())
+            unmount(mountpoint)
+            assert hanging in listener.services()
+            os.kill(hanging, signal.SIGKILL)
+            wait_for(lambda: not listener.services(), what="its end")
+    finally:
+        os.close(fuse)
+        mounts.detach(work / "silent")
 
 
 def test_no_descriptor_left_is_survived(listening, mount, mountpoint):

@@ -191,6 +191,26 @@ def test_where_the_root_cannot_be_exchanged_it_is_covered(listening, mount, moun
         unmount(mountpoint)
 
 
+def test_no_server_that_hangs_is_asked_when_the_root_is_covered(listening, run, mount, mountpoint, work, image):
+    """What is mounted below what a user has mounted is taken away with it: nobody looks for it there."""
+    theirs = work / "theirs"
+    theirs.mkdir()
+    users = run("squashfuse", "-f", "-o", "entry_timeout=0", image, theirs)
+    wait_for(lambda: mounts.at(theirs), what="a user's own mount")
+    try:
+        with mounts.tmpfs(theirs / "sub"):
+            listener = listening("squashfs", *SQUASHFUSE, preexec_fn=without_system_call(PIVOT_ROOT, errno.EINVAL))
+            users.signal(signal.SIGSTOP)
+            try:
+                succeeds(mount())
+            finally:
+                users.signal(signal.SIGCONT)
+            assert set(seen_mounts(listener.the_server())) == {"/", "/usr", "/proc", "/etc/ld.so.cache"}
+            unmount(mountpoint)
+    finally:
+        mounts.detach(theirs)
+
+
 # pieces that are missing
 
 
