@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 /* What is open beside a descriptor for each service. */
 #define OWN_FILES 256
@@ -177,6 +178,24 @@ static int try_sandbox(const struct offers *offers, struct instance_maker *maker
 	return judge(errors, allowed_by_all(offers), &maker->missing);
 }
 
+/*
+ * Who reads what is said may be slow, or stop: then lines are lost, and no service waits. What is
+ * open already may be others' too, who do not expect that of it.
+ */
+static void wait_for_no_reader(void)
+{
+	struct stat status;
+	int fd;
+
+	if (fstat(STDERR_FILENO, &status) < 0 ||
+	    !(S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)))
+		return;
+	fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0)
+		dup3(fd, STDERR_FILENO, O_CLOEXEC);
+	close_fd(fd);
+}
+
 static int serve(const struct offers *offers, struct instance_maker *maker)
 {
 	_cleanup_close_ int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
@@ -200,8 +219,10 @@ static int serve(const struct offers *offers, struct instance_maker *maker)
 	}
 	raise_limit(offers);
 	error = try_sandbox(offers, maker);
-	if (error == 0)
+	if (error == 0) {
+		wait_for_no_reader();
 		error = listener_run(offers, maker);
+	}
 	maker->program = close_fd(maker->program);
 	return error;
 }

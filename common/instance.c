@@ -178,6 +178,7 @@ int instance_start(struct instance_maker *maker, const struct offer *offer,
 	if (error < 0)
 		return error;
 	*instance = (struct instance){ .offer = offer, .user = caller->uid };
+	instance->log.all = &maker->said;
 	instance_name(maker, instance->name);
 	maker->contain.name = instance->name;
 	maker->contain.limits = offer->limits;
@@ -196,9 +197,13 @@ int instance_start(struct instance_maker *maker, const struct offer *offer,
 
 void instance_end(struct instance_maker *maker, struct instance *instance, int status)
 {
+	char end[64];
+
 	servicelog_close(&instance->log);
-	if (WIFSIGNALED(status))
-		diag_error("%s: killed by signal %d", instance->log.name, WTERMSIG(status));
+	if (WIFSIGNALED(status)) {
+		snprintf(end, sizeof(end), "killed by signal %d", WTERMSIG(status));
+		servicelog_tell(&instance->log, end);
+	}
 	if (maker->contain.cgroup >= 0)
 		containlimits_remove_cgroup(maker->contain.cgroup, instance->name);
 }

@@ -26,6 +26,7 @@ struct instance_maker {
 	int program;            /* this very program, to execute as fsvc-open, by descriptor */
 	uint32_t missing;       /* the pieces to do without */
 	unsigned int count;     /* of those started so far */
+	struct servicelog_quota said; /* by all of them */
 };
 
 struct instance {

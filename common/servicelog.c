@@ -7,40 +7,60 @@
 
 #include <string.h>
 
-/* As many lines in as many seconds, like the units have it. */
-#define SECONDS    30
-#define MOST_LINES 500
+/* As many lines in as many seconds, like the units have it; and of all together, since who is told
+ * to be silent may go and come again. */
+#define SECONDS        30
+#define MOST_LINES     500
+#define MOST_LINES_ALL 2000
 
 /* When it is closed: more than a socket holds by default. */
 #define LAST_BYTES (256 << 10)
 
-static void tell_unseen(struct servicelog *log)
+static void tell_unseen(struct servicelog_quota *quota, const char *whose)
 {
-	if (log->unseen)
-		diag_warning("%s: %u lines more are not shown", log->name, log->unseen);
-	log->unseen = 0;
+	if (quota->unseen)
+		diag_warning("%s: %u lines more are not shown", whose, quota->unseen);
+	quota->unseen = 0;
 }
 
-static void show(struct servicelog *log)
+/* Whether one line more may be shown. */
+static bool take_line(struct servicelog_quota *quota, unsigned int most, const char *whose)
 {
-	if (deadline_left(log->until) == 0) {
-		tell_unseen(log);
-		log->lines = 0;
-		log->until = deadline_in(SECONDS);
+	if (deadline_left(quota->until) == 0) {
+		tell_unseen(quota, whose);
+		quota->lines = 0;
+		quota->until = deadline_in(SECONDS);
 	}
-	if (log->lines < MOST_LINES) {
-		log->lines++;
-		diag_error("%s: %.*s", log->name, (int)log->used, log->line);
-	} else {
-		log->unseen++;
+	if (quota->lines == most) {
+		quota->unseen++;
+		return false;
 	}
+	quota->lines++;
+	return true;
+}
+
+static void show(struct servicelog *log, const char *text, size_t length)
+{
+	if (take_line(&log->own, MOST_LINES, log->name) &&
+	    take_line(log->all, MOST_LINES_ALL, "all services"))
+		diag_error("%s: %.*s", log->name, (int)length, text);
+}
+
+static void show_line(struct servicelog *log)
+{
+	show(log, log->line, log->used);
 	log->used = 0;
+}
+
+void servicelog_tell(struct servicelog *log, const char *text)
+{
+	show(log, text, strlen(text));
 }
 
 static void take(struct servicelog *log, char byte)
 {
 	if (byte == '\n') {
-		show(log);
+		show_line(log);
 		return;
 	}
 	/* Behind a NUL nothing would be shown. */
@@ -48,7 +68,7 @@ static void take(struct servicelog *log, char byte)
 		byte = '\x01';
 	log->line[log->used++] = byte;
 	if (log->used == sizeof(log->line))
-		show(log);
+		show_line(log);
 }
 
 bool servicelog_read(struct servicelog *log)
@@ -74,7 +94,7 @@ void servicelog_close(struct servicelog *log)
 			take(log, bytes[i]);
 	}
 	if (log->used)
-		show(log);
-	tell_unseen(log);
+		show_line(log);
+	tell_unseen(&log->own, log->name);
 	log->fd = close_fd(log->fd);
 }

@@ -12,6 +12,12 @@
 /* A longer line is shown as several. */
 #define SERVICELOG_LINE 1024
 
+/* How many lines are shown. */
+struct servicelog_quota {
+	int64_t until;              /* when the count begins anew */
+	unsigned int lines, unseen; /* since then */
+};
+
 struct servicelog {
 	int fd; /* the socket's end to read from, which does not block; servicelog_close() closes it
 		 */
@@ -19,12 +25,15 @@ struct servicelog {
 
 	char line[SERVICELOG_LINE];
 	size_t used;
-	int64_t until;              /* when the count of lines begins anew */
-	unsigned int lines, unseen; /* since then */
+	struct servicelog_quota own;
+	struct servicelog_quota *all; /* what all services share, set by the caller */
 };
 
 /* Reads what is there, but not for long, and shows it. Returns whether there may come more. */
 bool servicelog_read(struct servicelog *log);
+
+/* Shows TEXT as if the service had said it. */
+void servicelog_tell(struct servicelog *log, const char *text);
 
 /* Shows what is still there, and a line that has not ended. */
 void servicelog_close(struct servicelog *log);

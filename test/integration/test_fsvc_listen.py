@@ -338,6 +338,25 @@ def test_a_pipe_that_nobody_reads_is_survived(listening, mount, mountpoint, tree
     unmount(mountpoint)
 
 
+def test_a_pipe_that_is_full_is_survived(listening, mount, mountpoint, tree):
+    """Nobody waits for who does not read."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, bytes(1))
+    os.set_blocking(write, True)
+    listener = listening("squashfs", *SQUASHFUSE, stderr=write)
+    connect().close()
+    wait_for(lambda: not listener.services(), what="the end of the service")
+    succeeds(mount())
+    shows(mountpoint, tree)
+    assert os.get_blocking(write)
+    unmount(mountpoint)
+    os.close(write)
+    os.close(read)
+
+
 def test_a_mount_that_fails_has_the_log_named(listening, mount, source):
     listener = listening("squashfs", *SQUASHFUSE)
     failed = mount(source=source)
@@ -516,6 +535,18 @@ def test_a_server_that_talks_without_end_does_not_fill_the_log(talker):
     said = talker("for i in range(20000): print('line', i)")
     assert 100 < said.count("]: line ") <= 500
     assert "lines more are not shown" in said
+
+
+def test_servers_that_come_again_and_again_do_not_fill_the_log(listening, work):
+    program = work / "talker"
+    program.write_text('#!/bin/sh\nfor i in 1 2 3 4; do for j in $(seq 125); do echo $i $j; done; done')
+    program.chmod(0o755)
+    listener = listening("squashfs", "--service", "--", program)
+    for count in range(1, 7):
+        connect().close()
+        wait_for(lambda: listener.said().count("]: 4 125\n") == min(count, 4), what="the service's words")
+        wait_for(lambda: not listener.services(), what="its end")
+    assert listener.said().count("\n") == 2000
 
 
 def test_a_line_without_end_is_cut(talker):
