@@ -18,8 +18,11 @@
 
 #define PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* How it is told to whoever ends all processes at last that one is to be spared. */
-#define SPARED "@"
+/* How it is told to whoever ends all processes at last that one is to be spared; and to who waits
+ * for the end of those that serve the root filesystem that it is one, see doc/initramfs.md. The
+ * last part of a program's name is what counts for itself. */
+#define SPARED         "@/fsvc-open"
+#define SPARED_SERVICE "@/fsvc-service/"
 
 static int make_command(const struct offer *offer, const struct caller *caller, bool whole,
 			struct words *command)
@@ -31,8 +34,7 @@ static int make_command(const struct offer *offer, const struct caller *caller, 
 		return command->failed ? -ENOMEM : 0;
 	}
 	snprintf(instance, sizeof(instance), "--instance=0-%d-%u", caller->pid, caller->uid);
-	/* The last part of the name is what counts. */
-	words_add(command, offer->root_filesystem ? SPARED "/fsvc-open" : "fsvc-open");
+	words_add(command, offer->root_filesystem ? SPARED : "fsvc-open");
 	if (offer->opener.argv)
 		words_add_all(command, (const char *const *)offer->opener.argv);
 	/* It looks for some pieces itself; who has started this was told what is missing. */
@@ -48,9 +50,10 @@ static int make_command(const struct offer *offer, const struct caller *caller, 
 /* Its own name for itself alone: what is executed stands in OFFER. */
 static int mark_spared(struct words *command)
 {
+	const char *slash = strrchr(command->argv[0], '/');
 	char *name;
 
-	if (asprintf(&name, SPARED "%s", command->argv[0]) < 0)
+	if (asprintf(&name, SPARED_SERVICE "%s", slash ? slash + 1 : command->argv[0]) < 0)
 		return -ENOMEM;
 	free(command->argv[0]);
 	command->argv[0] = name;

@@ -199,12 +199,17 @@ static int switch_root(char **words)
 	return -errno;
 }
 
-/* What the process calls itself begins so: systemd's sign for a server that the root lives by. */
+/* What root's process calls itself begins so: systemd's sign for a server that the root lives by.
+ */
 static bool keeps_root(const char *pid)
 {
 	char path[300], first = '\0';
+	struct stat status;
 	int fd;
 
+	snprintf(path, sizeof(path), "/proc/%s", pid);
+	if (stat(path, &status) < 0 || status.st_uid != 0)
+		return false;
 	snprintf(path, sizeof(path), "/proc/%s/cmdline", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0 && read(fd, &first, 1) < 0)

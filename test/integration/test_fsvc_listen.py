@@ -98,6 +98,18 @@ def test_the_root_filesystem_is_spared_at_shutdown(listening, mount, mountpoint)
     unmount(mountpoint)
 
 
+def test_who_serves_the_root_filesystem_is_known_by_name(listening, mount, mountpoint, source):
+    """To who waits at shutdown until all is written: others call themselves so too."""
+    for words in SQUASHFUSE, ["--service", "--", SERVERS / "single_file_ll"]:
+        kind = "single" if "--service" in words else "squashfs"
+        listener = listening(kind, "--root-filesystem", *words, types=[kind])
+        succeeds(mount(kind=kind, **({"source": source} if kind == "single" else {})))
+        service, = listener.services()
+        assert Path(f"/proc/{service}/cmdline").read_bytes().startswith(b"@/fsvc-")
+        unmount(mountpoint)
+        listener.end()
+
+
 def test_what_root_has_under_way_elsewhere_does_not_stop_the_root_filesystem(listening, mount, mountpoint):
     """The kernel counts descriptors that were sent and not received by user."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -85,6 +85,47 @@ def test_a_machine_boots_by_initramfs_tools_and_shuts_down(work, kernel, install
     assert "fsvc: the root filesystem is unmounted" in console
 
 
+# In processes of its own, of which $1 is the name of one; what would end the machine does nothing.
+AT_THE_END = """
+mount --bind "$2/busybox" /usr/bin/busybox
+(exec -a "$1" sh -c "$3") &
+until grep -q "^$1" /proc/$!/cmdline; do sleep 0.01; done
+exec sh "$4" poweroff
+"""
+BUSYBOX = """#!/bin/sh
+case $1 in poweroff) exit ;; esac
+exec {real} "$@"
+"""
+SPARED = "@usr/sbin/plymouthd", "sleep 1000"
+SERVES = "@/fsvc-open", "sleep 2; touch {work}/written"
+WAITING = REPOSITORY / "units/initramfs-tools/shutdown", REPOSITORY / "units/dracut/wait.sh"
+
+
+@pytest.fixture(params=WAITING, ids=lambda script: script.parent.name)
+def at_the_end(work, request):
+    """What the initramfs does when the root is unmounted and a process is left: whether it comes to an end."""
+    (work / "real").mkdir()
+    (work / "busybox").write_text(BUSYBOX.format(real=shutil.copy("/usr/bin/busybox", work / "real")))
+    (work / "busybox").chmod(0o755)
+
+    def at_the_end(name, does):
+        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-ec", AT_THE_END,
+                   "bash", name, work, does.format(work=work), request.param]
+        subprocess.run(command, check=False, stdin=subprocess.DEVNULL, timeout=60)
+
+    return at_the_end
+
+
+def test_the_end_waits_for_nobody_else_who_was_spared(at_the_end):
+    """Who shows a picture at shutdown calls itself so too, and stays."""
+    at_the_end(*SPARED)
+
+
+def test_the_end_waits_until_the_server_has_written_back(at_the_end, work):
+    at_the_end(*SERVES)
+    assert (work / "written").exists()
+
+
 RESTORE = """#!/bin/busybox sh
 cd /run/initramfs && exec /bin/busybox cpio -idm --quiet </boot/initramfs
 """
