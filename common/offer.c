@@ -228,12 +228,22 @@ static int add_line(struct offers *offers, char *line, const char *where)
 int offers_read(struct offers *offers, FILE *file, const char *name)
 {
 	char *line = NULL, where[PATH_MAX + 32];
+	ssize_t length;
 	size_t room = 0;
 	int error = 0;
 
-	for (int number = 1; error == 0 && getline(&line, &room, file) >= 0; number++) {
+	for (int number = 1; error == 0 && (length = getline(&line, &room, file)) >= 0; number++) {
 		snprintf(where, sizeof(where), "%s:%d: ", name, number);
-		error = add_line(offers, line, where);
+		if (memchr(line, '\0', (size_t)length)) {
+			diag_error("%sthat is no text", where);
+			error = -EINVAL;
+		} else {
+			error = add_line(offers, line, where);
+		}
+	}
+	if (error == 0 && ferror(file)) {
+		error = -errno;
+		diag_error("%s: %s", name, strerror(-error));
 	}
 	free(line);
 	return error;

@@ -91,21 +91,6 @@ static int make_directory(const char *path)
 	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-int socketdir_make(const char **why)
-{
-	char path[] = SERVICE_SOCKET_DIR;
-	int error = 0;
-
-	for (char *slash = path + 1; error == 0 && (slash = strchr(slash, '/')); *slash++ = '/') {
-		*slash = '\0';
-		error = make_directory(path);
-	}
-	if (error == 0)
-		error = make_directory(path);
-	*why = NULL;
-	return error < 0 ? error : check_directory(why);
-}
-
 int socketdir_lock(unsigned int number, bool wait)
 {
 	struct flock lock = {
@@ -118,6 +103,28 @@ int socketdir_lock(unsigned int number, bool wait)
 	if (fd < 0 || fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) < 0)
 		return errno == EACCES && fd >= 0 ? -EAGAIN : -errno;
 	return take_fd(&fd);
+}
+
+int socketdir_make(const char **why)
+{
+	_cleanup_close_ int lock = -1;
+	char path[] = SERVICE_SOCKET_DIR;
+	int error = 0;
+
+	for (char *slash = path + 1; error == 0 && (slash = strchr(slash, '/')); *slash++ = '/') {
+		*slash = '\0';
+		error = make_directory(path);
+	}
+	if (error == 0)
+		error = make_directory(path);
+	*why = NULL;
+	if (error == 0)
+		error = check_directory(why);
+	if (error < 0)
+		return error;
+	/* One that cannot be written is of no use. */
+	lock = socketdir_lock(SOCKETDIR_SOCKETS, true);
+	return lock < 0 ? lock : 0;
 }
 
 static int new_socket(void)

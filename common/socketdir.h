@@ -34,7 +34,7 @@ int socketdir_find(const char *subtype, char **pathp, const char **why);
 
 /*
  * Makes the directory, where it is not there. *WHY as above. Returns 0, -EPERM where it is not
- * trusted, or another negative errno.
+ * trusted, or another negative errno, also where it cannot be written.
  */
 int socketdir_make(const char **why);
 

@@ -152,6 +152,16 @@ def test_a_directory_that_others_may_write_is_refused(refused):
         os.chmod(SOCKETS, 0o755)
 
 
+def test_a_directory_that_cannot_be_written_is_named(refused, work):
+    """And not what of a sandbox cannot be had for that."""
+    mounts.mount(None, SOCKETS, None, mounts.REMOUNT | mounts.BIND | mounts.NOSUID | mounts.NODEV | mounts.RDONLY)
+    try:
+        said = refused("squashfs", *SQUASHFUSE)
+        assert SOCKETS in said and os.strerror(errno.EROFS) in said and "allow-missing" not in said
+    finally:
+        mounts.mount(None, SOCKETS, None, mounts.REMOUNT | mounts.BIND | mounts.NOSUID | mounts.NODEV)
+
+
 def test_a_socket_that_was_left_is_replaced(listening, mount, mountpoint):
     listening("squashfs", *SQUASHFUSE).program.kill()
     assert os.path.exists(f"{SOCKETS}/squashfs")
@@ -256,10 +266,14 @@ def test_wrong_words_are_refused(refused, words):
 
 
 @pytest.mark.parametrize("text, line", [("squashfs -- squashfuse\nbad\n", ":2: "), ("--bad a -- b", ":1: "),
-                                        ("# none\n", "")])
+                                        ("a -- b\0c\n", ":1: "), ("# none\n", "")])
 def test_a_bad_line_of_a_file_is_named(refused, work, text, line):
     (work / "offers").write_text(text)
     assert f"{work}/offers{line}" in refused(f"--file={work}/offers")
+
+
+def test_a_file_that_cannot_be_read_is_named(refused, work):
+    assert f"{work}: {os.strerror(errno.EISDIR)}" in refused(f"--file={work}")
 
 
 # what it survives
@@ -498,7 +512,7 @@ def test_one_user_does_not_take_all(listening, run):
         import socket, sys, time
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         connection.connect("{SOCKETS}/squashfs")
-        time.sleep(20)"""]
+        time.sleep(600)"""]
     kept = []
     for count in 1, 2, 2:
         kept.append(run(*AS_NOBODY, *hold))

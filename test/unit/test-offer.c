@@ -142,6 +142,19 @@ static void nonsense_is_refused_and_leaves_what_was_there(void **state)
 	offers_free(&offers);
 }
 
+/* What is behind it would be lost without a word. */
+static void what_is_no_text_is_refused(void **state)
+{
+	static char bytes[] = "a -- b\0 --service\n";
+	FILE *file = fmemopen(bytes, sizeof(bytes) - 1, "r");
+	struct offers offers = { 0 };
+
+	(void)state;
+	assert_int_equal(offers_read(&offers, file, "FILE"), -EINVAL);
+	assert_int_equal(offers.count, 0);
+	fclose(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +163,7 @@ int main(void)
 		cmocka_unit_test(what_is_behind_the_dashes_is_the_servers),
 		cmocka_unit_test(a_file_has_many_lines_and_remarks),
 		cmocka_unit_test(pieces_are_a_bit_each),
+		cmocka_unit_test(what_is_no_text_is_refused),
 		cmocka_unit_test(nonsense_is_refused_and_leaves_what_was_there),
 	};
 
