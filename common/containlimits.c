@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -91,6 +92,14 @@ static int open_all_cgroups(void)
 	return all < 0 ? -errno : all;
 }
 
+/* Its number is the first in the name. That of one that lives may be about to be entered. */
+static bool has_ended(const char *name)
+{
+	pid_t pid = atoi(name);
+
+	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
 /* Those of a listener that has ended before its services. */
 static void remove_empty(int cgroup)
 {
@@ -103,7 +112,8 @@ static void remove_empty(int cgroup)
 		return;
 	take_fd(&fd);
 	while ((entry = readdir(directory)))
-		unlinkat(cgroup, entry->d_name, AT_REMOVEDIR);
+		if (has_ended(entry->d_name))
+			unlinkat(cgroup, entry->d_name, AT_REMOVEDIR);
 }
 
 int containlimits_open_cgroup(void)

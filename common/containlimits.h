@@ -24,8 +24,9 @@ int containlimits_apply(const struct limits *limits, bool together, int proc);
 
 /*
  * Finds or makes the cgroup in which each service gets its own, and removes those in it that nobody
- * is in any more. Returns a descriptor that the caller owns, or a negative errno where cgroups of
- * version 2 do not control both memory and processes here.
+ * is in any more and whose name begins with the number of no process. Returns a descriptor that the
+ * caller owns, or a negative errno where cgroups of version 2 do not control both memory and
+ * processes here.
  */
 int containlimits_open_cgroup(void);
 

@@ -127,6 +127,19 @@ static int await(char **words)
 	return error < 0 || exists(words[0]) ? error : -ECHILD;
 }
 
+static bool has_no_directory(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 && status.st_nlink == 2; /* itself, from above and in it */
+}
+
+/* empty DIRECTORY: until there is no other in it. */
+static int empty(char **words)
+{
+	return wait_until(has_no_directory, words[0]);
+}
+
 /* copy FILE PLACE: with its mode, and the directories above it. */
 static int copy(char **words)
 {
@@ -329,11 +342,11 @@ static const struct {
 	int words; /* at least */
 	int (*act)(char **words);
 } verbs[] = {
-	{ "await", 1, await },         { "copy", 2, copy },        { "drain", 0, drain },
-	{ "end", 0, end_processes },   { "leave", 2, leave_root }, { "load", 1, load },
-	{ "mount", 3, mount_kernels }, { "run", 1, run },          { "say", 1, say_words },
-	{ "start", 1, start },         { "unmount", 1, unmount },  { "switch", 2, switch_root },
-	{ "write", 2, write_word },
+	{ "await", 1, await },        { "copy", 2, copy },           { "drain", 0, drain },
+	{ "empty", 1, empty },        { "end", 0, end_processes },   { "leave", 2, leave_root },
+	{ "load", 1, load },          { "mount", 3, mount_kernels }, { "run", 1, run },
+	{ "say", 1, say_words },      { "start", 1, start },         { "unmount", 1, unmount },
+	{ "switch", 2, switch_root }, { "write", 2, write_word },
 };
 
 static int do_line(char *line)

@@ -24,7 +24,13 @@ run /bin/grep -r . /cgroup/fsvc --include=memory.max --include=memory.swap.max -
 say processes
 run /bin/grep -rc . /cgroup/fsvc --include=cgroup.procs
 run /bin/fsvc-umount /mnt
+empty /cgroup/fsvc
 say afterwards
+run /bin/find /cgroup/fsvc -type d
+run /bin/mkdir /cgroup/fsvc/1.0.0 /cgroup/fsvc/99999.0.0
+start /bin/fsvc-listen --read-only other -- squashfuse -f
+await /run/filesystems/other
+say later
 run /bin/find /cgroup/fsvc -type d
 say over
 """
@@ -43,7 +49,7 @@ def console(executable, init, tmp_path_factory):
     tree.add(executable, "/bin/fsvc")
     for applet in "fsvc-listen", "fuservicemount3", "fsvc-umount":
         tree.link(f"/bin/{applet}", "fsvc")
-    for program in shutil.which("squashfuse"), "/bin/grep", "/usr/bin/find":
+    for program in shutil.which("squashfuse"), "/bin/grep", "/bin/mkdir", "/usr/bin/find":
         tree.add_program(program)
     tree.link("/bin/find", "/usr/bin/find")
     tree.directories("/mnt", "/tmp")
@@ -76,4 +82,9 @@ def test_all_its_processes_are_in_there(console):
 
 
 def test_nothing_is_left_of_it(console):
-    assert between(console, "afterwards", "over") == "/cgroup/fsvc\n"
+    assert between(console, "afterwards", "later") == "/cgroup/fsvc\n"
+
+
+def test_a_later_listener_removes_what_is_left_of_one_that_has_ended(console):
+    """No process has the number 99999 there; and what has no process yet of one that lives stays."""
+    assert between(console, "later", "over").split() == ["/cgroup/fsvc", "/cgroup/fsvc/1.0.0"]
