@@ -180,7 +180,7 @@ int instance_start(struct instance_maker *maker, const struct offer *offer,
 
 	if (error < 0)
 		return error;
-	*instance = (struct instance){ .offer = offer, .user = caller->uid };
+	*instance = (struct instance){ .offer = offer, .user = caller->counts_for };
 	instance->log.all = &maker->said;
 	instance_name(maker, instance->name);
 	maker->contain.name = instance->name;

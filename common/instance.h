@@ -18,6 +18,7 @@
 struct caller {
 	pid_t pid;
 	uid_t uid;
+	uid_t counts_for; /* see subuid.h */
 };
 
 /* What all instances need. */
@@ -31,7 +32,7 @@ struct instance_maker {
 
 struct instance {
 	const struct offer *offer;
-	uid_t user; /* the caller's */
+	uid_t user; /* for whom it counts */
 	pid_t pid;
 	char name[INSTANCE_NAME]; /* of its cgroup */
 	struct servicelog log;

@@ -5,6 +5,7 @@
 #include "cleanup.h"
 #include "diag.h"
 #include "socketdir.h"
+#include "subuid.h"
 
 #include <signal.h>
 #include <string.h>
@@ -110,6 +111,7 @@ static bool is_full(const struct listener *listener, struct door *door, uid_t us
 
 static int start(struct listener *listener, struct door *door, int connection)
 {
+	_cleanup_file_ FILE *subordinates = fopen("/etc/subuid", "re");
 	struct ucred peer = { .uid = (uid_t)-1 };
 	socklen_t size = sizeof(peer);
 	struct caller caller;
@@ -118,9 +120,9 @@ static int start(struct listener *listener, struct door *door, int connection)
 
 	if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
 		return -errno;
-	if (is_full(listener, door, peer.uid))
+	caller = (struct caller){ peer.pid, peer.uid, subuid_counts_for(subordinates, peer.uid) };
+	if (is_full(listener, door, caller.counts_for))
 		return 0;
-	caller = (struct caller){ peer.pid, peer.uid };
 	running = calloc(1, sizeof(*running));
 	if (!running)
 		return -ENOMEM;

@@ -22,7 +22,7 @@ from kit.fake_service import SOCKETS
 from kit.listening import listening, mount, mounted, refused, server  # noqa: F401: fixtures
 from kit.listening import (FSVC_LISTEN, GETRANDOM, NOT_EVERYWHERE, SETSOCKOPT, SQUASHFUSE, connect, hard_limits,
                            has_no_capability, lives, shows, status, succeeds, unmount)
-from kit.programs import AS_NOBODY, REPOSITORY, SERVERS, wait_for, without_system_call
+from kit.programs import NOBODY, REPOSITORY, SERVERS, wait_for, without_system_call
 
 CAP_SYS_RESOURCE = 24
 F_OFD_SETLK = 37
@@ -504,23 +504,46 @@ def test_no_more_mounts_than_the_limit(mounted, listening, mount, work, mountpoi
     unmount(place)
 
 
-def test_one_user_does_not_take_all(listening, run):
+@pytest.fixture
+def hold(run):
+    """Connects as somebody, and stays."""
     os.chmod(SOCKETS, 0o755)
-    listener = listening("squashfs", "--mounts-of-user=2", *SQUASHFUSE)
-    os.chmod(listener.sockets[0], 0o222)
-    hold = ["/usr/bin/python3", "-c", f"""if True:
-        import socket, sys, time
+    script = f"""if True:
+        import socket, time
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         connection.connect("{SOCKETS}/squashfs")
-        time.sleep(600)"""]
-    kept = []
+        time.sleep(600)"""
+    return lambda user: run("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "/usr/bin/python3", "-c",
+                            script)
+
+
+def test_one_user_does_not_take_all(listening, hold):
+    listener = listening("squashfs", "--mounts-of-user=2", *SQUASHFUSE)
+    os.chmod(listener.sockets[0], 0o222)
     for count in 1, 2, 2:
-        kept.append(run(*AS_NOBODY, *hold))
+        hold(NOBODY)
         wait_for(lambda: len(listener.services()) == count, what="the services")
     refusal = "refused user 65534 one more mount: there are 2 of 4096, and 2 of 2 for that user"
     wait_for(lambda: refusal in listener.said(), what=refusal)
     with connect():
         wait_for(lambda: len(listener.services()) == 3, what="another user's")
+
+
+def test_a_user_does_not_take_all_as_many_others(listening, hold, work):
+    (work / "subuid").write_text("somebody:100000:65536\n")
+    Path("/etc/subuid").touch()
+    mounts.mount(work / "subuid", "/etc/subuid", None, mounts.BIND)
+    try:
+        listener = listening("squashfs", "--mounts-of-user=1", *SQUASHFUSE)
+        os.chmod(listener.sockets[0], 0o222)
+        hold(100000)
+        wait_for(listener.services, what="the service")
+        hold(165535)
+        wait_for(lambda: "refused user 100000 one more mount" in listener.said(), what="the refusal")
+        hold(165536)
+        wait_for(lambda: len(listener.services()) == 2, what="another user's")
+    finally:
+        mounts.detach("/etc/subuid")
 
 
 # what a server says
