@@ -103,19 +103,22 @@ static int parse(int argc, char **argv, struct offers *offers)
 /* Each service that runs has a descriptor here: no user may take the last one of another type. */
 static void raise_limit(const struct offers *offers)
 {
+	rlim_t most = OWN_FILES, hard;
 	struct rlimit limit;
-	rlim_t most = OWN_FILES;
 
 	for (size_t i = 0; i < offers->count; i++)
 		most += offers->list[i].most;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
-	if (limit.rlim_max < most)
-		limit.rlim_max = most;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		diag_warning("no more than the usual number of files can be open: %s",
-			     strerror(errno));
+	hard = limit.rlim_max;
+	limit.rlim_cur = limit.rlim_max = hard < most ? most : hard;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return;
+	/* Beyond that takes CAP_SYS_RESOURCE, which root has not in every container. */
+	diag_warning("no more than %llu files can be open, which %llu mounts would need: %s",
+		     (unsigned long long)hard, (unsigned long long)most, strerror(errno));
+	limit.rlim_cur = limit.rlim_max = hard;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* What all offers are content to do without. */

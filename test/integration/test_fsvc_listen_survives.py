@@ -2,6 +2,7 @@
 """fsvc-listen survives whatever a service does, or who comes to its sockets, and starts others meanwhile."""
 
 import contextlib
+import ctypes
 import errno
 import os
 import resource
@@ -18,6 +19,8 @@ from kit.fake_service import SOCKETS
 from kit.listening import listening, mount, mounted, server  # noqa: F401: fixtures
 from kit.listening import NOT_EVERYWHERE, SETSOCKOPT, SQUASHFUSE, connect, shows, succeeds, unmount
 from kit.programs import NOBODY, PATIENCE, wait_for, without_system_call
+
+PR_CAPBSET_DROP, CAP_SYS_RESOURCE = 24, 24
 
 # what services do
 
@@ -91,6 +94,20 @@ def test_no_descriptor_left_is_survived(listening, mount, mountpoint):
     assert mount().code == 1
     assert "cannot start a service" in listener.said()
     resource.prlimit(listener.pid, resource.RLIMIT_NOFILE, (hard, hard))
+    succeeds(mount())
+    unmount(mountpoint)
+
+
+def few_files():
+    """A little now, a little more by itself, and no right to raise that."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (50, 100))
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0)
+
+
+def test_where_few_files_can_be_open_it_takes_what_it_may(listening, mount, mountpoint):
+    listener = listening("squashfs", *SQUASHFUSE, preexec_fn=few_files)
+    assert resource.prlimit(listener.pid, resource.RLIMIT_NOFILE) == (100, 100)
+    assert "no more than 100 files can be open, which 4352 mounts would need" in listener.said()
     succeeds(mount())
     unmount(mountpoint)
 
