@@ -40,6 +40,13 @@ int interrupt_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
+void interrupt_block(sigset_t *before)
+{
+	sigset_t set = signals();
+
+	sigprocmask(SIG_BLOCK, &set, before);
+}
+
 /* The last word of a helper whose time is up in the middle of a system call. */
 static void give_up(int number)
 {

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdint.h>
 
 /*
@@ -11,6 +12,9 @@
  * that the caller owns. Returns it, or a negative errno.
  */
 int interrupt_open(void);
+
+/* Holds them back, also in children. *BEFORE: the signal mask until here. */
+void interrupt_block(sigset_t *before);
 
 /*
  * For calls that poll cannot wait for, such as opening a file on a network that is gone: until
