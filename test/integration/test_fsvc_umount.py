@@ -312,7 +312,7 @@ def test_a_person_reads_what_the_kernel_waits_for(slow, mountpoint):
 
 @pytest.fixture
 def slow(attempt, loop):
-    """A block device's mount, where the kernel keeps who unmounts it until the server has answered, which it does not."""
+    """A block device's mount: the kernel keeps who unmounts it until the server has answered, which it does not."""
     begun = attempt("-n", source=loop, kind="fuseblk.toy")
     begun.prepare(kind=1)
     begun.finish()
