@@ -18,8 +18,8 @@ void interrupt_block(sigset_t *before);
 
 /*
  * For calls that poll cannot wait for, such as opening a file on a network that is gone: until
- * interrupt_hold() the signals, and the DEADLINE of channel.h, end the process at once. Only where
- * nothing would be left behind.
+ * interrupt_hold() the signals, and SIGALRM at the DEADLINE of channel.h, kill the process. Only
+ * where nothing would be left behind.
  */
 void interrupt_let_through(int64_t deadline);
 

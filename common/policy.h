@@ -86,3 +86,6 @@ int policy_mount_flags(const struct policy *policy, uint32_t asked, unsigned lon
  * kind that holds files, not in another's sticky directory, and below the limit of mounts.
  */
 int policy_mountpoint(const struct policy *policy, int fd, const char **why);
+
+/* May the caller have one mount more? A part of policy_mountpoint() that asks no filesystem. */
+int policy_mount_count(const struct policy *policy, const char **why);
