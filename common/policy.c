@@ -31,6 +31,9 @@
 
 #define ACCESS_TIME_FLAGS (MS_NOATIME | MS_RELATIME | MS_STRICTATIME)
 
+/* libmount's releases do not agree on these: behind one there may be another option for it. */
+#define MEANT_OTHERWISE ",\"\\"
+
 static int refuse(const char **why, const char *reason, int error)
 {
 	*why = reason;
@@ -290,7 +293,7 @@ static bool is_table_option(const struct policy *policy, const char *option)
 	for (size_t i = 0; !policy->root && i < sizeof(names) / sizeof(names[0]); i++)
 		if (strncmp(option, names[i], strlen(names[i])) == 0)
 			return false;
-	return option_find(option)->class == OPTION_TABLE &&
+	return !strpbrk(option, MEANT_OTHERWISE) && option_find(option)->class == OPTION_TABLE &&
 	       options_have(policy->line->list, option);
 }
 
