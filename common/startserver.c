@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -114,6 +115,17 @@ static void export_directory(void)
 		setenv("PWD", here, 1);
 }
 
+/* As a shell leaves them: none held back, and ignored what was ignored, but for what it waits by.
+ */
+static void leave_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGCHLD, SIG_DFL);
+}
+
 /* execvpe(3) looks in our own PATH: a default there must not become the server's. */
 static int execute(char **argv)
 {
@@ -173,6 +185,7 @@ int startserver_exec(const struct startserver *start)
 		words_add(&words, start->options);
 	}
 	export_directory();
+	leave_signals();
 	error = words.failed ? -ENOMEM : execute(words.argv);
 	diag_error("no service for %s, and cannot start the server %s: %s", start->type,
 		   start->type, strerror(-error));

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -124,6 +125,11 @@ def test_a_user_starts_a_server_alike(called, source, mountpoint):
     assert_alike(called, [f"recorder#{source}", mountpoint], prefix=AS_NOBODY)
 
 
+def test_signals_are_as_a_shell_leaves_them(called, source, mountpoint):
+    prefix = ["env", "--ignore-signal=CHLD,HUP,INT,USR1", "--block-signal=USR2"]
+    assert_alike(called, [f"recorder#{source}", mountpoint], prefix=prefix)
+
+
 def test_a_users_own_namespace_has_its_servers(called, listen, source, mountpoint):
     """Root's sockets are nobody's there, and so are no service."""
     listen("recorder", mode=0o666)
@@ -185,9 +191,23 @@ def test_root_opens_nothing_that_the_user_may_not_for_whom_it_mounts(for_nobody,
 
 def test_a_service_that_the_user_may_not_use_is_none_when_root_mounts_for_them(called, listen, source, mountpoint):
     listener = listen("recorder", mode=0o220)
-    words = f"recorder#{source}", mountpoint, "-o", "setuid=nobody"
-    assert called(FSVC, *words)[1]["Uid"] == "\t".join(4 * [str(NOBODY)])
+    for options in "setuid=nobody", "setuid=nobody,drop_privileges":
+        assert_alike(called, [f"recorder#{source}", mountpoint, "-o", options])
     assert not listener.waits()
+
+
+def test_a_service_that_nobody_keeps_is_none_when_root_mounts_for_a_user(called, listen, source, mountpoint):
+    listen("recorder", mode=0o222).socket.close()
+    os.chown(mountpoint, NOBODY, NOBODY)
+    assert_alike(called, [f"recorder#{source}", mountpoint, "-o", "setuid=nobody,drop_privileges"],
+                 prefix=["env", "--ignore-signal=CHLD"])
+
+
+def test_who_mounts_for_a_user_ends_with_the_one_who_was_called(for_nobody):
+    for_nobody.handshake()
+    for_nobody.helper.signal(signal.SIGTERM)
+    for_nobody.helper.process.wait(10)
+    assert for_nobody.service.has_ended()
 
 
 def test_a_service_that_fails_is_a_failed_mount(start, source, mountpoint):
