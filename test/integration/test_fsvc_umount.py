@@ -14,7 +14,7 @@ import pytest
 
 from kit import mounts
 from kit.programs import AS_NOBODY, FSVC, NOBODY, STATMOUNT, descriptors_of, family, wait_for, without_system_call
-from kit.users import mount_of, user_unmounts  # noqa: F401, fixtures
+from kit.users import USER, mount_of, user_unmounts  # noqa: F401, fixtures
 
 UMOUNT = [FSVC, "fsvc-umount"]
 NOT_UNMOUNTED, WRONG, INTERRUPTED, SOME = 32, 1, 8, 64
@@ -382,6 +382,20 @@ def test_a_user_unmounts_what_is_theirs(user_unmounts, umount, mountpoint, how):
     with mount_of(65534, mountpoint):
         assert umount(*how, mountpoint, command=user_unmounts)[:3] == (0, "", "")
         assert gone(mountpoint)
+
+
+def test_a_user_learns_of_their_own_processes_alone(user_unmounts, umount, run, mountpoint):
+    with mount_of(NOBODY, mountpoint):
+        held = os.open(mountpoint, os.O_PATH)
+        try:
+            line = umount(mountpoint, command=user_unmounts).one_line()
+            assert "in use by somebody whom you may not know of" in line
+            sleeper = run("sleep", "60", **USER, pass_fds=[held])
+            line = umount(mountpoint, command=user_unmounts).one_line()
+            assert f"in use by sleep ({sleeper.pid});" in line
+            sleeper.kill()
+        finally:
+            os.close(held)
 
 
 def test_a_users_entry_is_taken_out_of_the_table(user_unmounts, umount, mountpoint):
