@@ -53,7 +53,7 @@ def gone(place):
 def test_a_mountpoint_is_found_however_it_is_spelled(by_hand, umount, work, mountpoint, spelling):
     (work / "link").symlink_to(mountpoint)
     by_hand(mountpoint)
-    assert umount(spelling.format(mountpoint), cwd=work) == (0, "", "", pytest.approx(1, abs=1))
+    assert umount(spelling.format(mountpoint), cwd=work)[:3] == (0, "", "")
     assert gone(mountpoint)
 
 
