@@ -261,7 +261,7 @@ static int mount_if_there_is_one(void *argument)
 {
 	const struct call *call = argument;
 
-	return may_use_service(call) ? mount_by_service(call) : MOUNTING_NO_SERVICE;
+	return (int)(may_use_service(call) ? mount_by_service(call) : MOUNTING_NO_SERVICE);
 }
 
 /* The user of setuid= is who mounts: theirs is the mount, and what they may not open is not opened.
