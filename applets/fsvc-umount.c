@@ -12,6 +12,7 @@
 #include "unmount.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -151,12 +152,23 @@ static int parse(struct call *call, int argc, char **argv)
 	return -EINVAL;
 }
 
+/* ", process 123,", where it is known. */
+static const char *name_server(const struct unmount *unmount, char name[32])
+{
+	name[0] = '\0';
+	if (unmount->server.pid > 0)
+		snprintf(name, 32, ", process %d,", unmount->server.pid);
+	return name;
+}
+
 static void tell_of_server(const struct unmount *unmount)
 {
+	char name[32];
+
 	if (isatty(STDERR_FILENO))
-		diag_error("waiting for the server of %s, process %d, to write everything back "
-			   "(Ctrl-C: it goes on by itself)",
-			   unmount->mount.target, unmount->server.pid);
+		diag_error("waiting for the server of %s%s to write everything back (Ctrl-C: it "
+			   "goes on by itself)",
+			   unmount->mount.target, name_server(unmount, name));
 }
 
 /* What was wrong with PLACE before anything was done. */
@@ -194,6 +206,7 @@ static int complain(const struct call *call, const char *place, const struct unm
 static int wait_for_server(const struct call *call, const struct unmount *unmount, int interrupt)
 {
 	long seconds = call->seconds;
+	char name[32];
 	int error;
 
 	if (seconds == FOREVER)
@@ -207,9 +220,8 @@ static int wait_for_server(const struct call *call, const struct unmount *unmoun
 	if (error == 0)
 		return DONE;
 	if (!call->quiet)
-		diag_error("%s is unmounted, but its server, process %d, has not written "
-			   "everything back%s",
-			   unmount->mount.target, unmount->server.pid,
+		diag_error("%s is unmounted, but its server%s has not written everything back%s",
+			   unmount->mount.target, name_server(unmount, name),
 			   error == -EINTR ? " yet" : " in time");
 	return error == -EINTR ? INTERRUPTED : FAILED;
 }

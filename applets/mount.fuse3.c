@@ -249,35 +249,41 @@ static enum mounting mount_by_service(const struct call *call)
 	return mounting_run(&line, call->wish != SERVICE_ONLY);
 }
 
-/* The user of setuid= is who mounts: theirs is the mount, and what they may not open is not opened.
- */
-static int act_for_user(const char *name)
+static bool may_use_service(const struct call *call)
 {
-	const struct passwd *user = account_by_name(name);
-	int error = user ? privs_act_for(user->pw_name, user->pw_uid, user->pw_gid) : -ENOENT;
+	const char *subtype = mountline_subtype(call->type);
 
-	if (error < 0)
-		diag_error("setuid=%s: %s", name,
-			   user ? strerror(-error) : "there is no such user");
-	return error;
-}
-
-static bool may_use_service(const struct call *call, const char *subtype)
-{
 	return call->source && subtype && strcmp(subtype, call->type) == 0 &&
 	       (call->wish == SERVICE_ONLY || mounting_find_service(subtype) != 0);
 }
 
-/* A service, if it is to be one and is there. */
-static enum mounting try_service(const struct call *call)
+static int mount_if_there_is_one(void *argument)
 {
-	const char *subtype = mountline_subtype(call->type);
-	bool useful = call->wish != SERVICE_NEVER && may_use_service(call, subtype);
+	const struct call *call = argument;
 
-	if (useful && call->user && act_for_user(call->user) < 0)
-		return MOUNTING_FAILED;
-	if (useful && (!call->user || may_use_service(call, subtype)))
-		return mount_by_service(call);
+	return (int)(may_use_service(call) ? mount_by_service(call) : MOUNTING_NO_SERVICE);
+}
+
+/* The user of setuid= is who mounts: theirs is the mount, and what they may not open is not opened.
+ * With no service for them it is still root who starts the server. */
+static enum mounting mount_for_user(struct call *call)
+{
+	const struct passwd *user = account_by_name(call->user);
+	int result = user ? privs_run_for(user->pw_name, user->pw_uid, user->pw_gid,
+					  mount_if_there_is_one, call)
+			  : -ENOENT;
+
+	if (result >= 0)
+		return (enum mounting)result;
+	diag_error("setuid=%s: %s", call->user, user ? strerror(-result) : "there is no such user");
+	return MOUNTING_FAILED;
+}
+
+/* A service, if it is to be one and is there. */
+static enum mounting try_service(struct call *call)
+{
+	if (call->wish != SERVICE_NEVER && may_use_service(call))
+		return call->user ? mount_for_user(call) : mount_by_service(call);
 	if (call->wish == SERVICE_ONLY)
 		diag_error("fsvc=require: %s%s",
 			   call->source ? "no service can be called " : "no source for ",

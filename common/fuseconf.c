@@ -28,6 +28,13 @@ static bool read_line(const char *line, struct fuseconf *conf)
 	return false;
 }
 
+/* What it would have forbidden is not known, and a caller may be behind that. */
+static void forbid(struct fuseconf *conf, const char *name, int error)
+{
+	*conf = (struct fuseconf){ .mount_max = 0 };
+	diag_warning("%s: %s", name, strerror(error));
+}
+
 void fuseconf_read(FILE *file, const char *name, struct fuseconf *conf)
 {
 	_cleanup_free_ char *line = NULL;
@@ -44,6 +51,9 @@ void fuseconf_read(FILE *file, const char *name, struct fuseconf *conf)
 		if (!read_line(start, conf))
 			diag_warning("%s:%d: not understood: %s", name, number, start);
 	}
+	/* A limit of the caller's on memory must not look like the end. */
+	if (!feof(file))
+		forbid(conf, name, errno);
 }
 
 void fuseconf_load(struct fuseconf *conf)
@@ -51,13 +61,8 @@ void fuseconf_load(struct fuseconf *conf)
 	_cleanup_file_ FILE *file = fopen(FUSECONF_PATH, "re");
 
 	*conf = (struct fuseconf){ .mount_max = DEFAULT_MOUNT_MAX };
-	if (!file) {
-		if (errno == ENOENT)
-			return;
-		/* What it would have forbidden is not known, and a caller may be behind that. */
-		conf->mount_max = 0;
-		diag_warning("%s: %s", FUSECONF_PATH, strerror(errno));
-		return;
-	}
-	fuseconf_read(file, FUSECONF_PATH, conf);
+	if (!file && errno != ENOENT)
+		forbid(conf, FUSECONF_PATH, errno);
+	if (file)
+		fuseconf_read(file, FUSECONF_PATH, conf);
 }

@@ -16,7 +16,8 @@ struct fuseconf {
 
 /*
  * Reads FILE, called NAME in warnings, into CONF. Lines: a comment after '#', user_allow_other,
- * mount_max = N. Anything else grants nothing and is a warning with its line.
+ * mount_max = N. Anything else grants nothing and is a warning with its line. A file
+ * that cannot be read to its end allows no mount at all.
  */
 void fuseconf_read(FILE *file, const char *name, struct fuseconf *conf);
 

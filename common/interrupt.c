@@ -40,23 +40,21 @@ int interrupt_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The last word of a helper whose time is up in the middle of a system call. */
-static void give_up(int number)
+void interrupt_block(sigset_t *before)
 {
-	static const char words[] =
-		"fsvc: a file could not be opened in time: nothing is mounted\n";
+	sigset_t set = signals();
 
-	(void)number;
-	(void)!write(STDERR_FILENO, words, sizeof(words) - 1);
-	_exit(1);
+	sigprocmask(SIG_BLOCK, &set, before);
 }
 
 void interrupt_let_through(int64_t deadline)
 {
 	sigset_t set = signals();
 
-	/* A caller may have left SIGALRM ignored or blocked. */
-	signal(SIGALRM, give_up);
+	/* A caller may have left SIGALRM ignored or blocked. With a handler, and so with a last
+	 * word, it would end no wait for a network's filesystem or a FUSE server: only what kills
+	 * does. */
+	signal(SIGALRM, SIG_DFL);
 	sigaddset(&set, SIGALRM);
 	alarm((unsigned int)deadline_left(deadline) / 1000 + 1);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdint.h>
 
 /*
@@ -12,10 +13,13 @@
  */
 int interrupt_open(void);
 
+/* Holds them back, also in children. *BEFORE: the signal mask until here. */
+void interrupt_block(sigset_t *before);
+
 /*
  * For calls that poll cannot wait for, such as opening a file on a network that is gone: until
- * interrupt_hold() the signals, and the DEADLINE of channel.h, end the process at once. Only where
- * nothing would be left behind.
+ * interrupt_hold() the signals, and SIGALRM at the DEADLINE of channel.h, kill the process. Only
+ * where nothing would be left behind.
  */
 void interrupt_let_through(int64_t deadline);
 

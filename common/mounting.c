@@ -129,6 +129,7 @@ static enum mounting mount_line(const struct mountline *line, const struct polic
 				bool optional)
 {
 	_cleanup_close_ int mountpoint = -1, interrupt = -1;
+	_cleanup_free_ char *source = NULL;
 	unsigned int seconds = mount_seconds(line);
 	struct session session = { .line = line, .policy = policy, .patience = PATIENCE };
 	enum mounting code;
@@ -145,8 +146,10 @@ static enum mounting mount_line(const struct mountline *line, const struct polic
 	session.channel = (struct channel){ .fd = -1,
 					    .deadline = deadline_in(seconds),
 					    .interrupt = interrupt };
-	/* It may be on a network that is gone, and nothing is left behind yet. */
+	/* They may be on a network that is gone, and nothing is left behind yet. */
 	interrupt_let_through(session.channel.deadline);
+	if (line->source[0] != '/')
+		source = realpath(line->source, NULL);
 	mountpoint = open_mountpoint(policy, &session.mountpoint_mode);
 	interrupt_hold();
 	if (mountpoint < 0)
@@ -156,6 +159,7 @@ static enum mounting mount_line(const struct mountline *line, const struct polic
 	if (code != MOUNTING_DONE)
 		return code;
 	session.mountpoint = mountpoint;
+	session.whole_source = source;
 	code = report(&session, session_run(&session));
 	channel_close(&session.channel);
 	return code;

@@ -31,6 +31,9 @@
 
 #define ACCESS_TIME_FLAGS (MS_NOATIME | MS_RELATIME | MS_STRICTATIME)
 
+/* libmount's releases do not agree on these: behind one there may be another option for it. */
+#define MEANT_OTHERWISE ",\"\\"
+
 static int refuse(const char **why, const char *reason, int error)
 {
 	*why = reason;
@@ -290,7 +293,7 @@ static bool is_table_option(const struct policy *policy, const char *option)
 	for (size_t i = 0; !policy->root && i < sizeof(names) / sizeof(names[0]); i++)
 		if (strncmp(option, names[i], strlen(names[i])) == 0)
 			return false;
-	return option_find(option)->class == OPTION_TABLE &&
+	return !strpbrk(option, MEANT_OTHERWISE) && option_find(option)->class == OPTION_TABLE &&
 	       options_have(policy->line->list, option);
 }
 
@@ -367,11 +370,23 @@ static bool holds_files(int fd)
 	return false;
 }
 
+int policy_mount_count(const struct policy *policy, const char **why)
+{
+	int many = policy->root || policy->conf.mount_max < 0
+			   ? 0
+			   : mountinfo_has_fuse(policy->conf.mount_max);
+
+	if (many < 0)
+		return refuse(why, "but the mounts that there are cannot be counted", -EPERM);
+	if (many)
+		return refuse(why, "but mount_max in " FUSECONF_PATH " allows no more mounts",
+			      -EPERM);
+	return 0;
+}
+
 static int check_users_mountpoint(const struct policy *policy, int fd, const struct stat *status,
 				  const char **why)
 {
-	int many;
-
 	if ((status->st_mode & S_ISVTX) && status->st_uid != getuid())
 		return refuse(why, "which is another user's sticky directory", -EPERM);
 	/* The name leads to the descriptor's file whatever has become of the mountpoint's own name.
@@ -380,13 +395,7 @@ static int check_users_mountpoint(const struct policy *policy, int fd, const str
 		return refuse(why, "which the caller may not write", -errno);
 	if (!holds_files(fd))
 		return refuse(why, "which is on a filesystem that users may not mount on", -EPERM);
-	many = policy->conf.mount_max < 0 ? 0 : mountinfo_has_fuse(policy->conf.mount_max);
-	if (many < 0)
-		return refuse(why, "but the mounts that there are cannot be counted", -EPERM);
-	if (many)
-		return refuse(why, "but mount_max in " FUSECONF_PATH " allows no more mounts",
-			      -EPERM);
-	return 0;
+	return policy_mount_count(policy, why);
 }
 
 int policy_mountpoint(const struct policy *policy, int fd, const char **why)

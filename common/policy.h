@@ -66,9 +66,9 @@ int policy_kernel_options(const struct policy *policy, const char *options, bool
 
 /*
  * Which of OPTIONS, a list as the service sent it, go into the mount table: those for user space
- * that the command line names too; of a user's also none that says which program umount(8) runs,
- * and for whom. *KEPTP: that list, which the caller frees; NULL where it is
- * empty.
+ * that the command line names too, but for those with a comma, a quote or a backslash in them; of a
+ * user's also none that says which program umount(8) runs, and for whom. *KEPTP: that list, which
+ * the caller frees; NULL where it is empty.
  */
 int policy_table_options(const struct policy *policy, const char *options, char **keptp,
 			 const char **why);
@@ -86,3 +86,6 @@ int policy_mount_flags(const struct policy *policy, uint32_t asked, unsigned lon
  * kind that holds files, not in another's sticky directory, and below the limit of mounts.
  */
 int policy_mountpoint(const struct policy *policy, int fd, const char **why);
+
+/* May the caller have one mount more? A part of policy_mountpoint() that asks no filesystem. */
+int policy_mount_count(const struct policy *policy, const char **why);

@@ -24,6 +24,9 @@ struct capabilities {
 #define TO_MOUNT   (1U << CAP_SYS_ADMIN)
 #define TO_BE_ROOT (1U << CAP_SETUID | 1U << CAP_SETGID)
 
+/* A child's exit code: a result, or behind these an errno. */
+#define ERRORS 100
+
 static int get_capabilities(struct capabilities *set)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -101,16 +104,61 @@ static int join_groups(const char *name, gid_t gid)
 	return (STATIC ? setgroups(1, &gid) : initgroups(name, gid)) < 0 ? -errno : 0;
 }
 
-int privs_act_for(const char *name, uid_t uid, gid_t gid)
+/* A caller may have left SIGCHLD ignored, and then there is no child to wait for. */
+static pid_t start_child(void)
 {
-	int error;
+	pid_t child;
+
+	signal(SIGCHLD, SIG_DFL);
+	child = fork();
+	return child < 0 ? -errno : child;
+}
+
+/* The exit code of CHILD; or a negative errno, also what CHILD is, and -EIO where it was killed. */
+static int wait_for_child(pid_t child)
+{
+	int status;
+
+	if (child < 0)
+		return child;
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
+}
+
+/* For the child of privs_run_for(). */
+static int act_for(const char *name, uid_t uid, gid_t gid, pid_t parent)
+{
+	int error = join_groups(name, gid);
+
+	if (error == 0)
+		error = become(uid, gid, TO_MOUNT | TO_BE_ROOT);
+	/* In this order: the kernel forgets it when ids change. */
+	if (error == 0 && prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0)
+		error = -errno;
+	return error == 0 && getppid() != parent ? -EINTR : error;
+}
+
+int privs_run_for(const char *name, uid_t uid, gid_t gid, int (*function)(void *argument),
+		  void *argument)
+{
+	pid_t parent = getpid(), child;
+	int result;
 
 	if (uid == getuid())
-		return 0;
+		return function(argument);
 	if (!privs_caller_is_root())
 		return -EPERM;
-	error = join_groups(name, gid);
-	return error < 0 ? error : become(uid, gid, TO_MOUNT | TO_BE_ROOT);
+	child = start_child();
+	if (child == 0) {
+		result = act_for(name, uid, gid, parent);
+		if (result == 0)
+			result = function(argument);
+		_exit(result < 0 ? ERRORS - result : result);
+	}
+	result = wait_for_child(child);
+	return result > ERRORS ? ERRORS - result : result;
 }
 
 /* Makes those of WANTED effective that are permitted, and no others. */
@@ -157,27 +205,21 @@ static int become_root(void)
 int privs_as_root(int (*function)(void *argument), void *argument)
 {
 	struct capabilities set;
-	int status, error;
 	pid_t child;
+	int error;
 
 	if (privs_caller_is_root())
 		return function(argument);
 	error = USER_MOUNTS ? get_capabilities(&set) : -EPERM;
 	if (error < 0 || (set.words[0].permitted & TO_BE_ROOT) != TO_BE_ROOT)
 		return -EPERM;
-	/* A caller may have left it ignored, and then there is no child to wait for. */
-	signal(SIGCHLD, SIG_DFL);
-	child = fork();
-	if (child < 0)
-		return -errno;
+	child = start_child();
 	if (child == 0) {
 		error = become_root();
 		_exit(-(error < 0 ? error : function(argument)));
 	}
-	while (waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+	error = wait_for_child(child);
+	return error < 0 ? error : -error;
 }
 
 bool privs_left(const char **what)

@@ -29,12 +29,15 @@ int privs_guard_standard_descriptors(void);
 int privs_become_caller(bool mounts);
 
 /*
- * For root, who mounts for somebody else: from here on the user NAME, with UID and GID, is the
- * caller, for good, as if they had called a set-user-ID program that mounts.
- * Returns 0; -EPERM where the caller is neither root nor that user; or another negative errno, and
- * then the process must end.
+ * For root, who mounts for somebody else: runs FUNCTION in a process of its own, where the user
+ * NAME, with UID and GID, is the caller, as if they had called a set-user-ID program that mounts.
+ * When this process ends, that one gets SIGTERM. Where that user is the caller already, FUNCTION is
+ * called as it is.
+ * Returns what FUNCTION returns, 0 to 100; or a negative errno: -EPERM where the caller is neither
+ * root nor that user.
  */
-int privs_act_for(const char *name, uid_t uid, gid_t gid);
+int privs_run_for(const char *name, uid_t uid, gid_t gid, int (*function)(void *argument),
+		  void *argument);
 
 /* Makes CAP_SYS_ADMIN effective, where it is permitted. errno is kept. */
 void privs_raise(void);

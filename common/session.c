@@ -93,9 +93,9 @@ static int do_open(struct session *session, const struct wire_packet *packet,
 			      why);
 		return error;
 	}
-	/* Opening may hang on a network that is gone. To be ended by a signal is clean as long as
-	 * there is no mount yet. */
-	if (session->mount.root < 0 && session->mount.fd < 0)
+	/* Opening may hang on a network that is gone. To be ended by a signal is clean but for a
+	 * mount in its place, and for fuseblk, where the kernel would wait for the server. */
+	if (session->mount.root < 0 && (session->mount.fd < 0 || !session->fuseblk))
 		interrupt_let_through(session->channel.deadline);
 	error = openfile(&request, opened, &why);
 	interrupt_hold();
@@ -142,9 +142,9 @@ static int do_name(struct session *session, const struct wire_packet *packet)
 		return error;
 	}
 	/* A relative path names another file to whoever reads the mount table elsewhere. */
-	if (packet->text[0] != '/' && strcmp(packet->text, session->line->source) == 0)
-		session->source = realpath(packet->text, NULL);
-	return session->source ? 0 : keep(&session->source, packet->text);
+	if (session->whole_source && strcmp(packet->text, session->line->source) == 0)
+		return keep(&session->source, session->whole_source);
+	return keep(&session->source, packet->text);
 }
 
 static int do_mountpoint(struct session *session, const struct wire_packet *packet)
@@ -447,8 +447,8 @@ static int finish(struct session *session)
 	}
 	if (!session->no_table)
 		record(session, &target);
-	/* Once more: many mounts may have been begun before the first of them was there. */
-	error = policy_mountpoint(session->policy, session->mountpoint, &why);
+	/* Once more: many may have been begun. The mountpoint's filesystem may hang by now. */
+	error = policy_mount_count(session->policy, &why);
 	if (error >= 0)
 		error = fsmount_attach(&session->mount, session->mountpoint);
 	if (error < 0) {

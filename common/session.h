@@ -16,9 +16,10 @@ struct session {
 	struct channel channel; /* connected */
 	const struct mountline *line;
 	const struct policy *policy;
-	int mountpoint;         /* O_PATH */
-	mode_t mountpoint_mode; /* its st_mode */
-	unsigned int patience;  /* seconds until the first answer */
+	const char *whole_source; /* the source's whole path, where the line has another, or NULL */
+	int mountpoint;           /* O_PATH */
+	mode_t mountpoint_mode;   /* its st_mode */
+	unsigned int patience;    /* seconds until the first answer */
 
 	/* The session's own. */
 	uint32_t done; /* a bit for each command that has succeeded */

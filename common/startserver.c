@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -40,13 +41,47 @@ static int become_user(const struct startserver *start)
 	return 0;
 }
 
+/*
+ * What of the server's options is the mount's. allow_root is not: of a mount that the kernel opens
+ * to all, only libfuse in the server would keep the others out.
+ */
+static int sort_options(const char *list, struct options *options)
+{
+	_cleanup_free_ char *wanted = NULL;
+	int error;
+
+	for (const char *cursor = list ? list : "";;) {
+		_cleanup_free_ char *option = NULL;
+		int more = options_next(&cursor, &option);
+
+		if (more < 0)
+			return more;
+		if (more == 0)
+			break;
+		if (strcmp(option, "allow_root") != 0 && options_add(&wanted, option) < 0)
+			return -ENOMEM;
+	}
+	error = options_sort(wanted, options);
+	if (options_have(list, "auto_unmount"))
+		options->flags |= MS_NOSUID | MS_NODEV; /* libfuse does so */
+	return error;
+}
+
+/* The source as it is shown, where the options name none. */
+static const char *name_source(const struct startserver *start, const struct options *options)
+{
+	if (options->fsname)
+		return options->fsname;
+	return options->subtype ? options->subtype : start->type;
+}
+
 /* Mounts for the server. FD: /dev/fuse. Returns 0 or a negative errno. */
 static int mount_on(const struct startserver *start, int fd, int mountpoint, char *why, size_t size)
 {
 	__attribute__((cleanup(options_free))) struct options options = { 0 };
 	struct fsmount mount = FSMOUNT_NONE;
 	struct stat status;
-	int error = options_sort(start->options, &options);
+	int error = sort_options(start->options, &options);
 
 	if (error < 0)
 		return error;
@@ -56,7 +91,7 @@ static int mount_on(const struct startserver *start, int fd, int mountpoint, cha
 		&(struct fsmount_request){
 			.subtype = options.subtype ? options.subtype : start->type,
 			.fuseblk = options.blkdev,
-			.source = options.fsname ? options.fsname : start->type,
+			.source = name_source(start, &options),
 			.options = options.kernel,
 			.flags = options.flags,
 			.fusedev = fd,
@@ -112,6 +147,17 @@ static void export_directory(void)
 		return;
 	if (getcwd(here, sizeof(here)))
 		setenv("PWD", here, 1);
+}
+
+/* As a shell leaves them: none held back, and ignored what was ignored, but for what it waits by.
+ */
+static void leave_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGCHLD, SIG_DFL);
 }
 
 /* execvpe(3) looks in our own PATH: a default there must not become the server's. */
@@ -173,6 +219,7 @@ int startserver_exec(const struct startserver *start)
 		words_add(&words, start->options);
 	}
 	export_directory();
+	leave_signals();
 	error = words.failed ? -ENOMEM : execute(words.argv);
 	diag_error("no service for %s, and cannot start the server %s: %s", start->type,
 		   start->type, strerror(-error));

@@ -5,12 +5,14 @@
 #include "cleanup.h"
 #include "fdpath.h"
 #include "fsmount.h"
+#include "interrupt.h"
 #include "mtab.h"
 #include "privs.h"
 #include "record.h"
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -19,7 +21,7 @@
 #define SYS_pidfd_open 434 /* Linux 5.3, the same on every architecture */
 #endif
 
-/* Milliseconds: when a person wants to know, and how often to look where pidfd_open(2) is not. */
+/* Milliseconds: when a person wants to know, and how often to look at what poll(2) cannot see. */
 #define PATIENCE 2000
 #define PERIOD   100
 
@@ -91,6 +93,7 @@ static void find_server(struct unmount *unmount)
 		unmount->server = found;
 	else
 		unmount->server_fd = close_fd(unmount->server_fd);
+	unmount->worker_fd = close_fd(unmount->worker_fd);
 }
 
 int unmount_find(const char *word, struct unmount *unmount)
@@ -126,17 +129,84 @@ static int call(const char *path, int flags)
 	return error;
 }
 
+/* The mountpoint by its name in its directory, which is held. */
+struct place {
+	int directory;
+	const char *name;
+};
+
+/* Whether the mount is what is seen there. Returns 1, 0 or a negative errno. */
+static int is_at(const struct place *place, const struct unmount *unmount)
+{
+	_cleanup_close_ int fd =
+		openat(place->directory, place->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int id = fd < 0 ? -errno : mountinfo_id(fd);
+
+	return id < 0 ? id : id == unmount->mount.id;
+}
+
+/* The worker's life: its answer is read when the kernel lets it go. */
+static _Noreturn void work(int answer, const char *path, int flags)
+{
+	int error = call(path, flags);
+
+	(void)!write(answer, &error, sizeof(error));
+	_exit(0);
+}
+
 /*
- * By the name of the mountpoint in its directory, which is held: a mountpoint cannot be renamed or
- * removed. A descriptor on the mount would keep it busy, and is no better name of it: the kernel
- * takes what is mounted on top of it meanwhile, perhaps somebody else's.
+ * Has a process of its own call umount2(2). Who unmounts a fuseblk is held there, not to be killed,
+ * until the device has everything and the server has answered, which a hostile one never does.
+ */
+static int start_worker(struct unmount *unmount, const char *path, int flags)
+{
+	sigset_t mask;
+	int ends[2];
+	pid_t worker;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	/* A Ctrl-C is for who waits. */
+	interrupt_block(&mask);
+	worker = fork();
+	if (worker == 0)
+		work(ends[1], path, flags);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	close(ends[1]);
+	unmount->worker_fd = ends[0];
+	if (worker >= 0)
+		return 0;
+	unmount->worker_fd = close_fd(unmount->worker_fd);
+	return -EAGAIN;
+}
+
+/* Until the worker has answered, or the mount is out of sight. Returns 0 or a negative errno. */
+static int wait_for_worker(struct unmount *unmount, const struct place *place)
+{
+	struct pollfd answer = { .fd = unmount->worker_fd, .events = POLLIN };
+	int error = -EIO; /* of a worker that was killed */
+
+	while (poll(&answer, 1, PERIOD) <= 0)
+		if (is_at(place, unmount) != 1)
+			return 0;
+	if (read(unmount->worker_fd, &error, sizeof(error)) < 0)
+		error = -errno;
+	unmount->worker_fd = close_fd(unmount->worker_fd);
+	return error;
+}
+
+/*
+ * By the name of the mountpoint in its directory: a mountpoint cannot be renamed or removed. A
+ * descriptor on the mount would keep it busy, and is no better name of it: the kernel takes what is
+ * mounted on top of it meanwhile, perhaps somebody else's.
  */
 static int unmount_by_name(struct unmount *unmount, int flags)
 {
 	_cleanup_free_ char *directory = strdup(unmount->mount.target), *path = NULL;
 	_cleanup_close_ int parent = -1;
 	char *name = directory ? strrchr(directory, '/') : NULL;
-	int mountpoint, id;
+	struct place place;
+	int there;
 
 	if (!name)
 		return directory ? -EINVAL : -ENOMEM;
@@ -146,19 +216,19 @@ static int unmount_by_name(struct unmount *unmount, int flags)
 	parent = open(*directory ? directory : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0)
 		return -errno;
-	mountpoint = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (mountpoint < 0)
-		return -errno;
-	id = mountinfo_id(mountpoint);
-	close_fd(mountpoint);
-	if (id != unmount->mount.id)
-		return -ESTALE;
+	place = (struct place){ parent, name };
+	there = is_at(&place, unmount);
+	if (there <= 0)
+		return there < 0 ? there : -ESTALE;
 	if (asprintf(&path, "%s/%s", fd_path(parent).text, name) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}
 	unmount->fd = close_fd(unmount->fd);
-	return call(path, flags | UMOUNT_NOFOLLOW);
+	flags |= UMOUNT_NOFOLLOW;
+	/* Without a process more, it is done here. */
+	return start_worker(unmount, path, flags) < 0 ? call(path, flags)
+						      : wait_for_worker(unmount, &place);
 }
 
 int unmount_do(struct unmount *unmount, int ways)
@@ -172,13 +242,28 @@ int unmount_do(struct unmount *unmount, int ways)
 	return error;
 }
 
+static bool is_readable(int fd)
+{
+	struct pollfd waits = { .fd = fd, .events = POLLIN };
+
+	return poll(&waits, 1, 0) > 0;
+}
+
+static bool is_worked_at(const struct unmount *unmount)
+{
+	return unmount->worker_fd >= 0 && !is_readable(unmount->worker_fd);
+}
+
 static bool has_ended(const struct unmount *unmount)
 {
-	struct pollfd server = { .fd = unmount->server_fd, .events = POLLIN };
 	struct process found;
 
+	if (is_worked_at(unmount))
+		return false;
+	if (unmount->server.pid == 0)
+		return true;
 	if (unmount->server_fd >= 0)
-		return poll(&server, 1, 0) > 0;
+		return is_readable(unmount->server_fd);
 	return process_identify(unmount->server.pid, &found) < 0 ||
 	       found.start != unmount->server.start;
 }
@@ -188,12 +273,11 @@ int unmount_wait(const struct unmount *unmount, int64_t deadline, int interrupt,
 {
 	int64_t patience = deadline_in(PATIENCE / 1000);
 
-	if (unmount->server.pid == 0)
-		return 0;
 	while (!has_ended(unmount)) {
 		struct pollfd waits[] = {
 			{ .fd = interrupt, .events = POLLIN },
-			{ .fd = unmount->server_fd, .events = POLLIN },
+			{ .fd = is_worked_at(unmount) ? unmount->worker_fd : unmount->server_fd,
+			  .events = POLLIN },
 		};
 		int left = deadline_left(deadline);
 
@@ -205,7 +289,7 @@ int unmount_wait(const struct unmount *unmount, int64_t deadline, int interrupt,
 		}
 		if (tell && left > deadline_left(patience))
 			left = deadline_left(patience);
-		if (unmount->server_fd < 0 && left > PERIOD)
+		if (waits[1].fd < 0 && left > PERIOD)
 			left = PERIOD;
 		if (poll(waits, 2, left) > 0 && waits[0].revents)
 			return -EINTR;
@@ -218,4 +302,5 @@ void unmount_free(struct unmount *unmount)
 	mountinfo_free(&unmount->mount);
 	unmount->fd = close_fd(unmount->fd);
 	unmount->server_fd = close_fd(unmount->server_fd);
+	unmount->worker_fd = close_fd(unmount->worker_fd);
 }

@@ -15,10 +15,11 @@ struct unmount {
 	int fd;                /* on the mount's root (O_PATH), or -1 */
 	struct process server; /* recorded, and alive when it was looked for; pid 0: none */
 	int server_fd;         /* its pidfd(2), or -1 */
+	int worker_fd;         /* readable when the kernel has done with it, or -1 */
 };
 
 /* clang-format off */
-#define UNMOUNT_NONE ((struct unmount){ .fd = -1, .server_fd = -1 })
+#define UNMOUNT_NONE ((struct unmount){ .fd = -1, .server_fd = -1, .worker_fd = -1 })
 /* clang-format on */
 
 /*
@@ -39,15 +40,17 @@ enum {
 
 /*
  * Unmounts it, and takes its entry out of the mount table. The flags are those of umount2(2),
- * Linux 2.6.34. Returns 0; -EBUSY; -ESTALE where meanwhile another mount is in the place;
- * or what umount2(2) says.
+ * Linux 2.6.34. What is fuseblk is out of sight by then, and the kernel may still be waiting for
+ * the device and the server: a process of its own does, which goes on whatever becomes of this one.
+ * Returns 0; -EBUSY; -ESTALE where meanwhile another mount is in the place; or what umount2(2)
+ * says.
  */
 int unmount_do(struct unmount *unmount, int ways);
 
 /*
- * Waits until the server is gone, but no longer than until DEADLINE (see channel.h), or until
- * INTERRUPT, a signalfd(2), is readable. TELL, which may be NULL, is called once when it takes
- * longer than a person waits without a word.
+ * Waits until the kernel has done with the mount and the server is gone, but no longer than until
+ * DEADLINE (see channel.h), or until INTERRUPT, a signalfd(2), is readable. TELL, which may be
+ * NULL, is called once when it takes longer than a person waits without a word.
  * Returns 0, also where no server is known; -ETIMEDOUT; or -EINTR.
  */
 int unmount_wait(const struct unmount *unmount, int64_t deadline, int interrupt,

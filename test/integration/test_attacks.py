@@ -525,6 +525,15 @@ def test_a_user_enters_no_namespace(by_mount, run, source, mountpoint, namespace
     assert "cannot enter the mount namespace" in result.one_line()
 
 
+@pytest.mark.parametrize("namespace", ["PID", "/proc/PID/ns/mnt", "1"])
+def test_a_user_unmounts_in_no_other_namespace(user_unmounts, run, mountpoint, namespace):
+    with mount_of(NOBODY, mountpoint):
+        sleeper = run("sleep", "60", **USER)
+        failed = run(*user_unmounts, "-N", namespace.replace("PID", str(sleeper.pid)), mountpoint).wait()
+        assert failed.code == 1 and "cannot enter the mount namespace" in failed.one_line()
+        assert len(mounts.at(mountpoint)) == 1
+
+
 @pytest.mark.parametrize("option", ["setuid=root", "setuid=daemon", "drop_privileges"])
 def test_a_user_starts_no_server_with_other_rights(by_mount, source, mountpoint, option):
     result, seen = by_mount(f"recorder#{source}", mountpoint, "-o", option)

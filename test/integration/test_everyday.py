@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """mount(8), umount(8), fstab and systemd's own units, with fsvc in the place of libfuse's helpers, in a machine."""
 
+import faulthandler
 import json
 import os
 import re
@@ -187,6 +188,16 @@ def test_user_in_fstab_lets_a_user_mount(machine):
     assert run_as(machine, "bob", "umount", MNT, check=False).returncode
     run_as(machine, "alice", "umount", MNT)
     assert not is_mounted(machine)
+
+
+def test_no_attack_by_a_caller_or_a_neighbour_succeeds_in_the_machine(machine):
+    """With the executable that is installed there; what is tried is what test_attacks.py tries."""
+    faulthandler.cancel_dump_traceback_later()  # its tests have limits
+    done = machine.run("/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+                       REPO / "test/integration/test_attacks.py", check=False, timeout=1200,
+                       env={"FSVC_BUILD": str(BUILD), "FSVC_INSTALLED": "/usr/bin/fsvc"})
+    print(done.stdout)
+    assert done.returncode == 0
 
 
 # fstab and units

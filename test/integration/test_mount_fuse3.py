@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -106,6 +107,44 @@ def test_a_server_is_started_as_libfuse_starts_it(called, source, mountpoint, wo
     assert_alike(called, filled(words, source, mountpoint))
 
 
+# Each option of libfuse's mount.fuse3(8); two mean something for a block device alone.
+OPTIONS = ["ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "atime", "noatime", "sync", "async",
+           "dirsync", "default_permissions", "allow_other", "rootmode=40755", "max_read=4096", "fd=3", "user_id=1",
+           "group_id=1", "fsname=a name", "subtype=another", "allow_root", "kernel_cache", "auto_cache", "umask=022",
+           "uid=1", "gid=1", "entry_timeout=2.8", "negative_timeout=1", "attr_timeout=1", "ac_attr_timeout=1",
+           "noforget", "remember=1", "modules=iconv:subdir", "from_code=UTF-8", "to_code=UTF-8", "subdir=/",
+           "rellinks", "norellinks"]
+OF_BLOCK_DEVICES = ["blkdev", "blksize=512"]
+
+
+@pytest.mark.parametrize("option", [*OPTIONS, *OF_BLOCK_DEVICES, "auto_unmount"])
+def test_each_documented_option_reaches_a_server_alike(called, source, mountpoint, option):
+    assert_alike(called, [f"recorder#{source}", mountpoint, "-o", option])
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_each_documented_option_means_the_same_for_the_mount(called, source, mountpoint, option):
+    assert_alike(called, [f"recorder#{source}", mountpoint, "-o", f"drop_privileges,{option}"])
+
+
+@pytest.mark.parametrize("option", OF_BLOCK_DEVICES)
+def test_what_belongs_to_a_block_device_needs_one(called, source, mountpoint, option):
+    words = f"recorder#{source}", mountpoint, "-o", f"drop_privileges,{option}"
+    assert all(result.code and not seen and not mounted
+               for result, seen, mounted in (called(program, *words) for program in (DEBIAN, FSVC)))
+
+
+def test_no_mount_that_libfuse_would_take_away_by_itself_has_more_rights(called, source, mountpoint):
+    """That the mount goes with its server is libfuse's, and not ours."""
+    (mount,) = called(FSVC, f"recorder#{source}", mountpoint, "-o", "drop_privileges,auto_unmount,dev,suid")[2]
+    assert {"nosuid", "nodev"} <= mount[2]
+
+
+def test_a_block_device_is_mounted_alike(called, loop, mountpoint):
+    options = f"drop_privileges,{','.join(OF_BLOCK_DEVICES)},fsname={loop}"
+    assert_alike(called, [f"recorder#{loop}", mountpoint, "-o", options])
+
+
 @pytest.mark.parametrize("name", ["mount.fuse.recorder", "mount.fuseblk.recorder"])
 def test_the_type_may_stand_in_the_programs_name(called, source, mountpoint, name):
     assert_alike(called, [source, mountpoint, "-o", "ro"], name=name)
@@ -122,6 +161,11 @@ def test_the_environment_is_the_same(called, source, mountpoint, environment):
 
 def test_a_user_starts_a_server_alike(called, source, mountpoint):
     assert_alike(called, [f"recorder#{source}", mountpoint], prefix=AS_NOBODY)
+
+
+def test_signals_are_as_a_shell_leaves_them(called, source, mountpoint):
+    prefix = ["env", "--ignore-signal=CHLD,HUP,INT,USR1", "--block-signal=USR2"]
+    assert_alike(called, [f"recorder#{source}", mountpoint], prefix=prefix)
 
 
 def test_a_users_own_namespace_has_its_servers(called, listen, source, mountpoint):
@@ -185,9 +229,23 @@ def test_root_opens_nothing_that_the_user_may_not_for_whom_it_mounts(for_nobody,
 
 def test_a_service_that_the_user_may_not_use_is_none_when_root_mounts_for_them(called, listen, source, mountpoint):
     listener = listen("recorder", mode=0o220)
-    words = f"recorder#{source}", mountpoint, "-o", "setuid=nobody"
-    assert called(FSVC, *words)[1]["Uid"] == "\t".join(4 * [str(NOBODY)])
+    for options in "setuid=nobody", "setuid=nobody,drop_privileges":
+        assert_alike(called, [f"recorder#{source}", mountpoint, "-o", options])
     assert not listener.waits()
+
+
+def test_a_service_that_nobody_keeps_is_none_when_root_mounts_for_a_user(called, listen, source, mountpoint):
+    listen("recorder", mode=0o222).socket.close()
+    os.chown(mountpoint, NOBODY, NOBODY)
+    assert_alike(called, [f"recorder#{source}", mountpoint, "-o", "setuid=nobody,drop_privileges"],
+                 prefix=["env", "--ignore-signal=CHLD"])
+
+
+def test_who_mounts_for_a_user_ends_with_the_one_who_was_called(for_nobody):
+    for_nobody.handshake()
+    for_nobody.helper.signal(signal.SIGTERM)
+    for_nobody.helper.process.wait(10)
+    assert for_nobody.service.has_ended()
 
 
 def test_a_service_that_fails_is_a_failed_mount(start, source, mountpoint):

@@ -3,6 +3,8 @@
 
 #include "fuseconf.h"
 
+#include <errno.h>
+
 static struct fuseconf read_text(const char *text)
 {
 	struct fuseconf conf;
@@ -43,12 +45,42 @@ static void what_is_not_understood_grants_nothing(void **state)
 	assert_int_equal(read_text("mount_max = 99999999999999\n").mount_max, 1000);
 }
 
+/* Two lines, and then an error. */
+static ssize_t read_two_lines(void *cookie, char *buffer, size_t size)
+{
+	static const char text[] = "user_allow_other\nmount_max = 5\n";
+	bool *is_read = cookie;
+
+	if (*is_read || size < sizeof(text)) {
+		errno = ENOMEM;
+		return -1;
+	}
+	*is_read = true;
+	memcpy(buffer, text, sizeof(text) - 1);
+	return sizeof(text) - 1;
+}
+
+static void what_cannot_be_read_to_its_end_allows_nothing(void **state)
+{
+	bool is_read = false;
+	FILE *file = fopencookie(&is_read, "r", (cookie_io_functions_t){ .read = read_two_lines });
+	struct fuseconf conf;
+
+	(void)state;
+	fuseconf_read(file, "fuse.conf", &conf);
+	fclose(file);
+	assert_true(is_read);
+	assert_false(conf.user_allow_other);
+	assert_int_equal(conf.mount_max, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_granted_by_default),
 		cmocka_unit_test(both_settings_are_read),
 		cmocka_unit_test(what_is_not_understood_grants_nothing),
+		cmocka_unit_test(what_cannot_be_read_to_its_end_allows_nothing),
 	};
 
 	return cmocka_run_group_tests_name("fuseconf", tests, NULL, NULL);

@@ -8,6 +8,7 @@ import os
 import re
 import select
 import socket
+import struct
 from typing import NamedTuple
 
 from . import mounts, protocol
@@ -18,6 +19,7 @@ SOCKETS = "/run/filesystems"
 QUICK = 2  # seconds of fsvc.timeout in tests that wait for it
 HELPER = (FSVC, "fuservicemount3")
 MARGIN = 15  # seconds that a busy machine may need on top: half of what the helper waits unasked
+FUSE_INIT, LARGEST_REQUEST = 26, 1 << 17  # of the kernel's own protocol, see fuse(4)
 
 
 class Opened(NamedTuple):
@@ -111,6 +113,13 @@ class ServiceEnd(Channel):
             except HungUp:
                 return True
         return False
+
+    def begin_to_serve(self):
+        """Answers the kernel's FUSE_INIT, its first request; from then on it waits for answers to all others."""
+        length, opcode, unique = struct.unpack("=IIQ", os.read(self.fusedev, LARGEST_REQUEST)[:16])
+        assert opcode == FUSE_INIT
+        answer = struct.pack("=IIIIHHIIHHI28x", 7, 31, 0, 0, 0, 0, 4096, 1, 1, 0, 0)
+        os.write(self.fusedev, struct.pack("=IiQ", 16 + len(answer), 0, unique) + answer)
 
     def stop_serving(self):
         """Ends the filesystem: the kernel answers whoever asks it for something from now on."""

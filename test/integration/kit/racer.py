@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Exchanges two names as fast as it can, until it is told to stop; then prints how often it did.
+"""Exchanges two names as fast as it can, until it is told to stop: a line that it begins, and how often it did.
 
 Run as a program, it is a user who waits for the moment between a look at a name and its use.
 """
@@ -9,7 +9,6 @@ import ctypes
 import signal
 import subprocess
 import sys
-import time
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
@@ -19,6 +18,7 @@ def main(one, other):
     one, other = one.encode(), other.encode()
     going, swaps = [True], 0
     signal.signal(signal.SIGTERM, lambda *_: going.clear())
+    print("racing", flush=True)
     while going:
         if exchange(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) == 0:
             swaps += 1
@@ -34,7 +34,7 @@ def racing(one, other, **user):
     swaps = []
     racer = subprocess.Popen(["/usr/bin/python3", "-I", __file__, str(one), str(other)], stdout=subprocess.PIPE, **user)
     try:
-        time.sleep(0.2)
+        assert racer.stdout.readline() == b"racing\n"
         yield swaps
     finally:
         racer.terminate()

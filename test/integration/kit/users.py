@@ -14,6 +14,7 @@ import pytest
 from . import mounts
 from .programs import AS_NOBODY, FSVC, NOBODY
 
+INSTALLED = os.environ.get("FSVC_INSTALLED")  # the executable that a system has, set-user-ID, or one is made
 USER = {"user": NOBODY, "group": NOBODY, "extra_groups": []}  # of subprocess: no program in between
 
 
@@ -27,6 +28,16 @@ def fuse_conf(work):
     mounts.detach("/etc/fuse.conf")
 
 
+def with_privilege(program):
+    if INSTALLED:
+        assert os.stat(INSTALLED).st_mode & stat.S_ISUID
+        program.symlink_to(INSTALLED)
+    else:
+        shutil.copy(FSVC, program)
+        os.chmod(program, 0o4755)
+    return program
+
+
 @pytest.fixture
 def set_user_id(fuse_conf, work, source, mountpoint):
     """A set-user-ID helper, and a user who owns the source and the mountpoint."""
@@ -36,8 +47,7 @@ def set_user_id(fuse_conf, work, source, mountpoint):
         os.chown(path, NOBODY, NOBODY)
     with mounts.tmpfs(programs):
         mounts.mount(None, programs, None, mounts.REMOUNT | mounts.BIND)  # without nosuid and nodev
-        helper = shutil.copy(FSVC, programs / "fuservicemount3")
-        os.chmod(helper, 0o4755)
+        helper = with_privilege(programs / "fuservicemount3")
         (programs / "mount.fuse3").symlink_to("fuservicemount3")
         with device_for_everybody(programs / "fuse"):
             yield helper
@@ -68,9 +78,7 @@ def user_unmounts(work):
     programs.mkdir()
     with mounts.tmpfs(programs):
         mounts.mount(None, programs, None, mounts.REMOUNT | mounts.BIND)
-        program = shutil.copy(FSVC, programs / "fsvc-umount")
-        os.chmod(program, 0o4755)
-        yield [*AS_NOBODY, program]
+        yield [*AS_NOBODY, with_privilege(programs / "fsvc-umount")]
 
 
 @contextlib.contextmanager
