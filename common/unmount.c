@@ -145,11 +145,15 @@ static int is_at(const struct place *place, const struct unmount *unmount)
 	return id < 0 ? id : id == unmount->mount.id;
 }
 
-/* The worker's life: its answer is read when the kernel lets it go. */
+/* The worker's life: its answer is read when the kernel lets it go. It keeps nobody waiting who
+ * reads what this program says. */
 static _Noreturn void work(int answer, const char *path, int flags)
 {
-	int error = call(path, flags);
+	int error;
 
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		close(fd);
+	error = call(path, flags);
 	(void)!write(answer, &error, sizeof(error));
 	_exit(0);
 }

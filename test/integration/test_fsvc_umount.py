@@ -341,6 +341,12 @@ def test_who_does_not_want_to_wait_is_not_kept_by_the_kernel(slow, umount, mount
     assert gone(mountpoint)
 
 
+def test_who_reads_what_it_says_is_not_kept_by_the_kernel(slow, mountpoint):
+    """The end of a pipe is when nobody has it open any more."""
+    failed = subprocess.run([*UMOUNT, "-t", "1", mountpoint], capture_output=True, text=True, timeout=30)
+    assert failed.returncode == NOT_UNMOUNTED and "in time" in failed.stderr
+
+
 def test_who_is_kept_by_the_kernel_can_leave(slow, run, mountpoint):
     unmounting = run(*UMOUNT, mountpoint)
     wait_for(lambda: listens_to_signals(unmounting.pid), what="the wait")
