@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kit import mounts, protocol
-from kit.programs import FSVC, NOBODY, family, forked, own_children, reap_adopted, wait_for
+from kit.programs import FSVC, NOBODY, family, forked, own_children, wait_for, wait_for_orphans
 from kit.users import USER, as_user, fuse_conf, set_user_id  # noqa: F401, fixtures
 
 TABLE, LOCK, EVENT = (Path(f"/run/mount/utab{end}") for end in ("", ".lock", ".event"))
@@ -120,7 +120,7 @@ def end_in_the_middle(begun):
         wait_for(lambda: len(family(begun.helper.pid)) > 1 or not begun.helper.runs(), what="the process that writes")
         begun.helper.signal(signal.SIGKILL)
         begun.helper.process.wait(60)
-    wait_for(lambda: not reap_adopted(others) and set(own_children()) <= others, what="the end of the one that writes")
+    wait_for_orphans(others)
 
 
 @pytest.fixture

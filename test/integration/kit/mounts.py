@@ -6,11 +6,13 @@ import ctypes
 import os
 import re
 import subprocess
+from pathlib import Path
 from typing import NamedTuple
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS = 0x20000
 MNT_DETACH = 2
+USER_TABLE = "/run/mount/utab"
 
 # MS_* flags of mount(2)
 RDONLY, NOSUID, NODEV, NOEXEC, SYNCHRONOUS, REMOUNT, MANDLOCK, DIRSYNC = (1 << bit for bit in range(8))
@@ -105,14 +107,24 @@ def loop_device(image):
         subprocess.run(["losetup", "--detach", device], check=True, timeout=30)
 
 
+def parse_entry(line):
+    return dict(field.split("=", 1) for field in line.split())
+
+
 def entries_of(mountpoint, root="/"):
     """What libmount's own table says of a mountpoint: a dictionary for each entry."""
-    entries = [dict(field.split("=", 1) for field in line.split()) for line in user_table(root)]
-    return [entry for entry in entries if unescape(entry["TARGET"]) == str(mountpoint)]
+    return [entry for entry in map(parse_entry, user_table(root)) if unescape(entry["TARGET"]) == str(mountpoint)]
+
+
+def forget(mountpoint):
+    """Takes away what a helper has left in the table that was killed between its entry and its mount."""
+    kept = [line for line in user_table() if unescape(parse_entry(line)["TARGET"]) != str(mountpoint)]
+    if kept != user_table():
+        Path(USER_TABLE).write_text("".join(f"{line}\n" for line in kept))
 
 
 def user_table(root="/"):
     """The lines of libmount's own table, of the system at ROOT; tests run with a private, empty /run/mount."""
-    with contextlib.suppress(FileNotFoundError), open(f"{root}/run/mount/utab") as lines:
+    with contextlib.suppress(FileNotFoundError), open(f"{root}{USER_TABLE}") as lines:
         return [line.rstrip("\n") for line in lines]
     return []

@@ -202,6 +202,12 @@ def reap_adopted(known):
             os.waitpid(pid, os.WNOHANG)
 
 
+def wait_for_orphans(known):
+    """Until all children but the known have ended, such as those that a killed program has left."""
+    known = set(known)
+    wait_for(lambda: not reap_adopted(known) and set(own_children()) <= known, what="the end of what was left running")
+
+
 @contextlib.contextmanager
 def nothing_left(patience=PATIENCE):
     """Asserts that no mount, entry of the mount table, child process or descriptor is left behind."""
