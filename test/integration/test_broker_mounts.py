@@ -183,6 +183,7 @@ def test_fsvc_open_sleeps_while_the_server_serves(mounted):
     before = processor_time(helper.server.pid)
     time.sleep(1.5)
     assert processor_time(helper.server.pid) - before < 15
+    helper.server.signal(signal.SIGTERM)
 
 
 def test_fsvc_open_sleeps_while_it_waits_for_the_server(python):
