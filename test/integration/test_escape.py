@@ -11,7 +11,6 @@ from kit.escape import MOUNTPOINT, NEIGHBOURS, OTHER
 from kit.installed import needs_a_machine
 
 CHUNK = 16 << 20  # which hostile_habits.c asks for at a time
-PATIENCE = 25  # seconds in which a service that nobody needs has ended, on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def unhurt(arena, manager):
     """Whatever a server does: other mounts go on, and in the end nothing is left of it."""
     yield
     assert arena.run("cat", f"{OTHER}/small").stdout == "secret\n"
-    manager.wait_for_end(PATIENCE)
+    manager.wait_for_end()
     left = [mount for mount in mounts.mountinfo(arena.leader) if mount.mountpoint in (MOUNTPOINT, NEIGHBOURS)]
     assert not left
     assert arena.run("pgrep", "-x", "hostile", check=False).stdout == ""
@@ -71,39 +70,37 @@ def test_a_writable_mount_gives_its_source_and_nothing_more(tables, by):
 
 @pytest.fixture
 def misbehave(manager, unhurt):
-    """Mounts a server with a bad habit: the caller hears of it in time, in one line, and has no mount."""
+    """Mounts a server with a bad habit: the caller hears of it in time, in one line, has no mount, and it ends."""
 
     def misbehave(habit, *options):
         failed = manager.mount(f"habit={habit}", "fsvc.timeout=5", *options)
         assert failed.returncode == 1
         assert len(failed.stderr.splitlines()) == 1
+        manager.wait_for_end()
         return manager.said()
 
     yield misbehave
     manager.end_services()
 
 
-def test_a_server_that_runs_from_signals_is_caught(manager, misbehave):
-    misbehave("comets")
-    manager.wait_for_end(12)
+HABITS = {
+    "comets": "never the same process for long",
+    "stop": "stops its starter",
+    "kill": "kills its starter",
+}
 
 
-def test_a_server_that_stops_its_starter_is_ended(manager, misbehave):
-    misbehave("stop")
-    manager.wait_for_end(PATIENCE)
+@pytest.mark.parametrize("habit", HABITS, ids=HABITS.get)
+def test_a_server_with_a_bad_habit_is_ended(misbehave, habit):
+    misbehave(habit)
 
 
-def test_a_server_that_kills_its_starter_dies_with_it(manager, misbehave):
-    misbehave("kill")
-    manager.wait_for_end(PATIENCE)
-
-
-def test_a_server_that_asks_for_many_files_gets_none(manager, misbehave):
+def test_a_server_that_asks_for_many_files_gets_none(misbehave):
     """It has the time to ask them all, also on a busy machine."""
     assert "found 0\n" in misbehave("questions", "fsvc.timeout=30")
 
 
-def test_a_server_that_writes_much_does_not_fill_the_log(manager, misbehave):
+def test_a_server_that_writes_much_does_not_fill_the_log(misbehave):
     assert 0 < misbehave("lines").count("\nline ") < 10000
 
 
@@ -147,7 +144,7 @@ def within_limits(arena, manager, unhurt):
         with escape.cgroups_by_hand(**by_hand) as cgroups:
             code, said = arena.mount_hostile_within(cgroups, manager, f"habit={habit}", "fsvc.timeout=12")
             assert code == 1 and len(said.splitlines()) == 1
-            manager.wait_for_end(PATIENCE)
+            manager.wait_for_end()
             return manager.said()
 
     yield within_limits

@@ -54,7 +54,7 @@ def test_a_server_that_dies_ends_one_mount_and_no_other(mounted, mount, work, mo
     with pytest.raises(OSError):
         os.listdir(mountpoint)
     shows(place, tree)
-    assert f"squashfs[{first}]: killed by signal 9\n" in mounted.said()
+    wait_for(lambda: f"squashfs[{first}]: killed by signal 9\n" in mounted.said(), what="the word of its end")
     unmount(place)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .machine import REPO, Machine
-from .programs import BUILD, SERVERS, family, wait_for
+from .programs import BUILD, PATIENCE, SERVERS, family, wait_for
 
 HOSTILE, HOSTILE_NAMES = SERVERS / "hostile", SERVERS / "hostile.names"
 PLACE = "/usr/local/lib/hostile"  # where it can be run inside: a program is all that a service sees of the disk
@@ -162,8 +162,9 @@ class Manager:
     def mount(self, *options, source=IMAGE, on=MOUNTPOINT, check=False):
         return self.machine.run("fuservicemount3", source, on, "-t", self.type, "-o", ",".join(options), check=check)
 
-    def wait_for_end(self, patience=10):
-        wait_for(lambda: not self.services(), patience, "the end of the hostile services")
+    def wait_for_end(self, patience=PATIENCE, others=()):
+        """Until no service but the others is left: then all is said."""
+        wait_for(lambda: set(self.services()) <= set(others), patience, "the end of the hostile services")
 
     @contextlib.contextmanager
     def neighbour(self):
@@ -178,8 +179,9 @@ class Manager:
 
     def try_inside(self, *options):
         """How each attempt ends in the sandbox."""
-        before = len(self.said())
+        before, others = len(self.said()), self.services()
         self.mount(*options)
+        self.wait_for_end(others=others)
         return outcomes(self.said()[before:])
 
 
@@ -228,8 +230,14 @@ class Listen(Manager):
 
     def said(self):
         """Each line without the name before it; a tab is no character for a terminal."""
+        wait_for(self.listener_waits, what="what the listener has to say")
         text = self.machine.path(LISTENER_LOG).read_text()
         return re.sub(r"^fsvc-listen: \S+: ", "", text, flags=re.M).replace(r"\x09", "\t")
+
+
+    def listener_waits(self):
+        """And so has told the last of who has ended."""
+        return self.machine.path(f"/proc/{self.listener}/stat").read_text().rpartition(") ")[2][0] == "S"
 
 
 MANAGERS = {"systemd": Systemd, "fsvc-listen": Listen}
