@@ -44,6 +44,8 @@ def pytest_configure(config):
 
 
 def is_of_this_build(item):
+    if item.get_closest_marker("unsanitized") and programs.is_sanitized():
+        return False
     return all(programs.build_option(mark.args[0]) == mark.kwargs.get("value", True)
                for mark in item.iter_markers("needs"))
 

@@ -113,6 +113,7 @@ def test_without_a_directory_there_is_no_service(probe, shown):
     assert probe(command=namespace)[:3] == (0, "", "")
 
 
+@pytest.mark.unsanitized
 def test_without_proc_it_says_what_it_wants_to_read(listen, probe):
     listen(TYPE)
     hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc; exec "$@"', "sh", *PROBE]

@@ -39,6 +39,10 @@ def build_option(name):
     return build_options()[name]["value"]
 
 
+def is_sanitized():
+    return build_option("b_sanitize") not in ("none", [])  # a list since meson 1.8
+
+
 def wait_for(condition, patience=PATIENCE, what="it"):
     """Waits until the condition holds, and gives what it returned."""
     end = time.monotonic() + patience
