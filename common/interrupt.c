@@ -62,8 +62,6 @@ void interrupt_let_through(int64_t deadline)
 
 void interrupt_hold(void)
 {
-	sigset_t set = signals();
-
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	interrupt_block(NULL);
 	alarm(0);
 }

@@ -13,7 +13,7 @@
  */
 int interrupt_open(void);
 
-/* Holds them back, also in children. *BEFORE: the signal mask until here. */
+/* Holds them back, also in children. *BEFORE, or NULL: the signal mask until here. */
 void interrupt_block(sigset_t *before);
 
 /*

@@ -378,7 +378,7 @@ def test_under_each_limit_a_mount_is_whole_or_not_there(start, user, name, limit
     except (OSError, subprocess.SubprocessError):  # not even the exec
         return
     begun.try_to_mount()
-    code = begun.helper.process.wait(60)
+    code = begun.helper.exit_code()
     assert len(mounts.at(begun.place)) == (code == 0) or code == -signal.SIGKILL
     if mounts.at(begun.place):  # also of one that was killed right behind that
         begun.unmount()
@@ -408,7 +408,7 @@ def test_ignored_and_blocked_signals_change_nothing(start, user, prepare):
 def test_an_alarm_set_before_leaves_nothing_half_done(start, user, seconds):
     begun = start(preexec_fn=lambda: signal.setitimer(signal.ITIMER_REAL, seconds), **user)
     begun.try_to_mount()
-    code = begun.helper.process.wait(60)
+    code = begun.helper.exit_code()
     assert len(mounts.at(begun.place)) == (code == 0)
     if code == 0:
         begun.unmount()
@@ -421,7 +421,7 @@ def test_a_helper_that_is_killed_leaves_nothing(attempt, user, number):
     begun.prepare()
     begun.helper.signal(number)
     if number != signal.SIGPIPE:
-        assert begun.helper.process.wait(60) != 0
+        assert begun.helper.exit_code() != 0
     begun.helper.kill()
     assert not mounts.at(begun.place)
 

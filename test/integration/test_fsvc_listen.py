@@ -17,11 +17,10 @@ import pytest
 from kit import mounts
 from kit.fake_service import SOCKETS
 from kit.listening import listening, mount, mounted, refused, server  # noqa: F401: fixtures
-from kit.listening import (FSVC_LISTEN, GETRANDOM, NOT_EVERYWHERE, SQUASHFUSE, connect, hard_limits,
+from kit.listening import (CAP_SYS_RESOURCE, FSVC_LISTEN, GETRANDOM, NOT_EVERYWHERE, SQUASHFUSE, connect, hard_limits,
                            has_no_capability, lives, shows, status, succeeds, unmount)
 from kit.programs import REPOSITORY, SERVERS, wait_for, without_system_call
 
-CAP_SYS_RESOURCE = 24
 F_OFD_SETLK = 37
 
 # mounting
@@ -214,7 +213,7 @@ def test_a_signal_ends_it_and_takes_the_socket_away(listening, number):
 def test_its_end_leaves_mounts_alone(mounted, mountpoint, tree, number):
     mounted.left += mounted.services()
     mounted.program.signal(number)
-    mounted.program.process.wait(60)
+    mounted.program.exit_code()
     shows(mountpoint, tree)
     unmount(mountpoint)
     wait_for(lambda: not any(map(lives, mounted.left)), what="the server's end")

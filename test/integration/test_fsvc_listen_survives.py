@@ -17,10 +17,10 @@ from kit import mounts
 from kit.channel import passrights_is_known
 from kit.fake_service import SOCKETS
 from kit.listening import listening, mount, mounted, server  # noqa: F401: fixtures
-from kit.listening import NOT_EVERYWHERE, SETSOCKOPT, SQUASHFUSE, connect, shows, succeeds, unmount
+from kit.listening import CAP_SYS_RESOURCE, NOT_EVERYWHERE, SETSOCKOPT, SQUASHFUSE, connect, shows, succeeds, unmount
 from kit.programs import NOBODY, PATIENCE, wait_for, without_system_call
 
-PR_CAPBSET_DROP, CAP_SYS_RESOURCE = 24, 24
+PR_CAPBSET_DROP = 24
 
 # what services do
 

@@ -180,7 +180,7 @@ def test_it_can_be_interrupted(listen, run):
     service = listener.accept()
     service.receive_hello()
     program.process.terminate()
-    assert program.process.wait(60) == -15
+    assert program.exit_code() == -15
     with contextlib.suppress(HungUp):
         service.receive()
     service.close()

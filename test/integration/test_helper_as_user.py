@@ -132,7 +132,7 @@ def test_a_users_memory_limit_does_not_cut_the_mount_table(start, as_user, long_
     before = long_table.read_text()
     begun = start(command=["prlimit", f"--data={kilobytes << 10}", *as_user.pop("command")], **as_user)
     begun.try_to_mount()
-    begun.helper.process.wait(60)
+    begun.helper.exit_code()
     assert long_table.read_text().startswith(before)
     for _ in mounts.at(begun.place):
         begun.unmount()

@@ -119,7 +119,7 @@ def end_in_the_middle(begun):
         begun.service.goodbye()
         wait_for(lambda: len(family(begun.helper.pid)) > 1 or not begun.helper.runs(), what="the process that writes")
         begun.helper.signal(signal.SIGKILL)
-        begun.helper.process.wait(60)
+        begun.helper.exit_code()
     wait_for_orphans(others)
 
 

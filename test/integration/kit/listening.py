@@ -21,6 +21,7 @@ FSVC_LISTEN = [FSVC, "fsvc-listen"]
 USERS = range(61184, 65520)
 SQUASHFUSE = ["--", "squashfuse", "-f"]
 SETSOCKOPT, PIVOT_ROOT, SETHOSTNAME, GETRANDOM, LANDLOCK = 54, 155, 170, 318, 444  # of x86-64
+CAP_SYS_RESOURCE = 24
 NOT_EVERYWHERE = "--allow-missing=cgroup"  # a machine may use cgroups of version 1
 
 

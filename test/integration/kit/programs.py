@@ -86,9 +86,13 @@ class Program:
     def runs(self):
         return self.process.poll() is None
 
+    def exit_code(self, patience=PATIENCE):
+        """After its end, which may be by a signal, and then the code is the negative number of that."""
+        return self.process.wait(patience)
+
     def wait(self, patience=PATIENCE):
         """Its end, which must be one of its own choice."""
-        code = self.process.wait(patience)
+        code = self.exit_code(patience)
         seconds = time.monotonic() - self.started
         output, errors = self.output()
         assert code >= 0, f"killed by signal {-code}: {errors}"
