@@ -3,13 +3,13 @@
  * fsvc-listen: a service manager for filesystems in one process, where systemd is not.
  */
 #include "applet.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/diag.h"
+#include "base/privs.h"
 #include "config.h"
-#include "contain.h"
-#include "diag.h"
-#include "listener.h"
-#include "privs.h"
-#include "socketdir.h"
+#include "listener/listener.h"
+#include "protocol/socket_dir.h"
+#include "sandbox/sandbox.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -75,7 +75,7 @@ static int keep_descriptors(void)
 	return -errno;
 }
 
-static int read_file(const char *name, struct offers *offers)
+static int read_file(const char *name, struct service_configs *configs)
 {
 	_cleanup_file_ FILE *file = fopen(name, "re");
 	int error;
@@ -85,29 +85,29 @@ static int read_file(const char *name, struct offers *offers)
 		diag_error("%s: %s", name, strerror(-error));
 		return error;
 	}
-	error = offers_read(offers, file, name);
-	if (error == 0 && offers->count == 0) {
+	error = service_configs_read(configs, file, name);
+	if (error == 0 && configs->count == 0) {
 		diag_error("%s offers nothing", name);
 		error = -EINVAL;
 	}
 	return error;
 }
 
-static int parse(int argc, char **argv, struct offers *offers)
+static int parse(int argc, char **argv, struct service_configs *configs)
 {
 	if (argc == 2 && strncmp(argv[1], FILE_OPTION, strlen(FILE_OPTION)) == 0)
-		return read_file(argv[1] + strlen(FILE_OPTION), offers);
-	return offers_add(offers, argv + 1, (size_t)argc - 1, "");
+		return read_file(argv[1] + strlen(FILE_OPTION), configs);
+	return service_configs_add(configs, argv + 1, (size_t)argc - 1, "");
 }
 
 /* Each service that runs has a descriptor here: no user may take the last one of another type. */
-static void raise_limit(const struct offers *offers)
+static void raise_limit(const struct service_configs *configs)
 {
 	rlim_t most = OWN_FILES, hard;
 	struct rlimit limit;
 
-	for (size_t i = 0; i < offers->count; i++)
-		most += offers->list[i].most;
+	for (size_t i = 0; i < configs->count; i++)
+		most += configs->list[i].most;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
 	hard = limit.rlim_max;
@@ -122,22 +122,22 @@ static void raise_limit(const struct offers *offers)
 }
 
 /* What all offers are content to do without. */
-static uint32_t allowed_by_all(const struct offers *offers)
+static uint32_t allowed_by_all(const struct service_configs *configs)
 {
 	uint32_t allowed = UINT32_MAX;
 
-	for (size_t i = 0; i < offers->count; i++)
-		allowed &= offers->list[i].allowed;
+	for (size_t i = 0; i < configs->count; i++)
+		allowed &= configs->list[i].allowed;
 	return allowed;
 }
 
 /* Says what is missing. Returns 0 where services may start nevertheless. */
-static int judge(const int errors[CONTAIN_MOST], uint32_t allowed, uint32_t *missing)
+static int judge(const int errors[SANDBOX_MAX_LAYERS], uint32_t allowed, uint32_t *missing)
 {
 	int result = 0;
 
-	for (size_t i = 0; i < contain_count; i++) {
-		const struct contain_piece *piece = &contain_pieces[i];
+	for (size_t i = 0; i < sandbox_layer_count; i++) {
+		const struct sandbox_layer *piece = &sandbox_layers[i];
 
 		if (errors[i] == 0)
 			continue;
@@ -160,25 +160,25 @@ static int judge(const int errors[CONTAIN_MOST], uint32_t allowed, uint32_t *mis
 }
 
 /* Sees what the sandbox of this machine's services lacks. */
-static int try_sandbox(const struct offers *offers, struct instance_maker *maker)
+static int try_sandbox(const struct service_configs *configs, struct service_context *context)
 {
-	char name[INSTANCE_NAME];
-	int errors[CONTAIN_MOST] = { 0 };
-	int error = contain_open(&maker->contain);
+	char name[CGROUP_NAME_MAX];
+	int errors[SANDBOX_MAX_LAYERS] = { 0 };
+	int error = sandbox_open(&context->sandbox);
 
 	if (error < 0) {
 		diag_error("cannot contain services without /proc: %s", strerror(-error));
 		return error;
 	}
-	maker->contain.limits = OFFER_DEFAULT.limits;
-	instance_name(maker, name);
-	maker->contain.name = name;
-	error = contain_try(&maker->contain, errors);
+	context->sandbox.limits = SERVICE_CONFIG_DEFAULT.limits;
+	running_service_name(context, name);
+	context->sandbox.name = name;
+	error = sandbox_try(&context->sandbox, errors);
 	if (error < 0) {
 		diag_error("cannot try whether services can be contained: %s", strerror(-error));
 		return error;
 	}
-	return judge(errors, allowed_by_all(offers), &maker->missing);
+	return judge(errors, allowed_by_all(configs), &context->missing);
 }
 
 /*
@@ -199,7 +199,7 @@ static void wait_for_no_reader(void)
 	close_fd(fd);
 }
 
-static int serve(const struct offers *offers, struct instance_maker *maker)
+static int serve(const struct service_configs *configs, struct service_context *context)
 {
 	_cleanup_close_ int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	const char *why;
@@ -209,41 +209,41 @@ static int serve(const struct offers *offers, struct instance_maker *maker)
 		diag_error("cannot contain services without /proc: %s", strerror(-error));
 		return error;
 	}
-	error = socketdir_make(&why);
+	error = socket_dir_make(&why);
 	if (error < 0) {
 		diag_error("cannot use " SERVICE_SOCKET_DIR "%s%s: %s", why ? ": " : "",
 			   why ? why : "", strerror(-error));
 		return error;
 	}
-	maker->program = program < 0 ? -1 : fcntl(program, F_DUPFD_CLOEXEC, HIGH);
-	if (maker->program < 0) {
+	context->program = program < 0 ? -1 : fcntl(program, F_DUPFD_CLOEXEC, HIGH);
+	if (context->program < 0) {
 		diag_error("cannot find this program: %s", strerror(errno));
 		return -errno;
 	}
-	raise_limit(offers);
-	error = try_sandbox(offers, maker);
+	raise_limit(configs);
+	error = try_sandbox(configs, context);
 	if (error == 0) {
 		wait_for_no_reader();
-		error = listener_run(offers, maker);
+		error = listener_run(configs, context);
 	}
-	maker->program = close_fd(maker->program);
+	context->program = close_fd(context->program);
 	return error;
 }
 
 static int run(int argc, char **argv)
 {
-	__attribute__((cleanup(offers_free))) struct offers offers = { 0 };
-	struct instance_maker maker = { .contain = CONTAIN_NONE, .program = -1 };
+	__attribute__((cleanup(service_configs_free))) struct service_configs configs = { 0 };
+	struct service_context context = { .sandbox = SANDBOX_NONE, .program = -1 };
 	int error;
 
-	if (parse(argc, argv, &offers) < 0)
+	if (parse(argc, argv, &configs) < 0)
 		return 1;
 	if (!privs_caller_is_root()) {
 		diag_error("only root can contain a service as somebody else");
 		return 1;
 	}
-	error = serve(&offers, &maker);
-	contain_close(&maker.contain);
+	error = serve(&configs, &context);
+	sandbox_close(&context.sandbox);
 	return error < 0 ? 1 : 0;
 }
 

@@ -4,14 +4,14 @@
  * sandbox, as contained as the server, and has nothing that the server could take from it.
  */
 #include "applet.h"
-#include "broker.h"
-#include "cleanup.h"
-#include "diag.h"
-#include "launch.h"
-#include "mountapi.h"
-#include "privs.h"
-#include "surroundings.h"
-#include "words.h"
+#include "base/cleanup.h"
+#include "base/diag.h"
+#include "base/new_mount_api.h"
+#include "base/privs.h"
+#include "base/strv.h"
+#include "broker/broker.h"
+#include "broker/sandbox_check.h"
+#include "broker/server_process.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -125,7 +125,7 @@ static int check_contained(const struct arguments *arguments)
 	const char *what;
 
 	if (arguments->uncontained ||
-	    (!privs_left(&what) && !surroundings_lack(arguments->remote, &what)))
+	    (!privs_left(&what) && !sandbox_check_missing(arguments->remote, &what)))
 		return 0;
 	diag_error("refusing to run %s: the service has %s; see its unit, or use --uncontained",
 		   arguments->server[0], what);
@@ -135,7 +135,7 @@ static int check_contained(const struct arguments *arguments)
 /* What the server is told in its own words: its options, the kernel's, and whether it may write. */
 static int compose_options(const struct broker *broker, char **listp)
 {
-	const struct options *options = &broker->line->options;
+	const struct options *options = &broker->args->options;
 	const char *const lists[] = { options->rest, options->kernel,
 				      broker->read_only ? "ro" : NULL };
 
@@ -148,9 +148,9 @@ static int compose_options(const struct broker *broker, char **listp)
 
 /* The server's command line. */
 static void compose(const struct arguments *arguments, const struct broker *broker,
-		    const char *options, struct words *words)
+		    const char *options, struct strv *words)
 {
-	struct words_expansion expansions[] = {
+	struct strv_expansion expansions[] = {
 		{ "{source}", broker_source(broker), false },
 		{ "{mountpoint}", broker->mountpoint, false },
 		{ "{uid}", arguments->uid, false },
@@ -161,25 +161,25 @@ static void compose(const struct arguments *arguments, const struct broker *brok
 	/* Whoever ends all processes at last spares those whose name begins so: systemd's way. */
 	if (arguments->root_filesystem && asprintf(&spared, "@%s", arguments->server[0]) < 0)
 		spared = NULL;
-	words_add(words, spared ? spared : arguments->server[0]);
+	strv_add(words, spared ? spared : arguments->server[0]);
 	for (char **server = arguments->server + 1; *server; server++)
-		words_add_expanded(words, *server, expansions);
-	words_add_all(words, broker->line->others);
+		strv_add_expanded(words, *server, expansions);
+	strv_add_all(words, broker->args->others);
 	if (!expansions[0].used && !expansions[1].used) {
-		words_add(words, broker_source(broker));
-		words_add(words, broker->mountpoint);
+		strv_add(words, broker_source(broker));
+		strv_add(words, broker->mountpoint);
 	}
 	if (options && strcmp(arguments->options, NO_OPTIONS) != 0) {
-		words_add(words, arguments->options);
-		words_add(words, options);
+		strv_add(words, arguments->options);
+		strv_add(words, options);
 	}
 }
 
 /* Starts the server and waits until it serves. Returns 0, its exit code, or a negative errno. */
-static int start(const struct arguments *arguments, struct launch *launch)
+static int start(const struct arguments *arguments, struct server_process *server)
 {
-	struct broker *broker = launch->broker;
-	__attribute__((cleanup(words_free))) struct words words = { 0 };
+	struct broker *broker = server->broker;
+	__attribute__((cleanup(strv_free))) struct strv words = { 0 };
 	_cleanup_free_ char *options = NULL;
 	const char *name = arguments->server[0];
 	int result;
@@ -189,9 +189,10 @@ static int start(const struct arguments *arguments, struct launch *launch)
 	compose(arguments, broker, options, &words);
 	if (words.failed)
 		return -ENOMEM;
-	result = launch_start(launch, name, words.argv);
+	result = server_process_start(server, name, words.argv);
 	if (result == 0)
-		result = launch_wait_served(launch, broker->fusedev, broker->service->channel.fd);
+		result = server_process_wait_served(server, broker->fusedev,
+						    broker->service->channel.fd);
 	if (result == -ENOSYS)
 		diag_error("cannot answer the system calls of %s: the kernel cannot, before 5.9",
 			   name);
@@ -204,56 +205,56 @@ static int start(const struct arguments *arguments, struct launch *launch)
 }
 
 /* From the command line to a server that serves. Returns 0, an exit code, or a negative errno. */
-static int open_service(const struct arguments *arguments, struct launch *launch)
+static int open_service(const struct arguments *arguments, struct server_process *server)
 {
-	struct broker *broker = launch->broker;
+	struct broker *broker = server->broker;
 	struct service *service = broker->service;
 	const char *wrong;
-	int error = mountline_parse(service->argc, (const char *const *)service->argv, broker->line,
-				    &wrong);
+	int error = mount_args_parse(service->argc, (const char *const *)service->argv,
+				     broker->args, &wrong);
 
-	if (error < 0 || !broker->line->source || !broker->line->mountpoint) {
+	if (error < 0 || !broker->args->source || !broker->args->mountpoint) {
 		diag_error(
 			"the command line lacks a source or a mountpoint, or has more than these");
 		return error < 0 ? error : -EINVAL;
 	}
 	broker->remote = arguments->remote;
-	broker->read_only = arguments->read_only || (broker->line->options.flags & MS_RDONLY);
+	broker->read_only = arguments->read_only || (broker->args->options.flags & MS_RDONLY);
 	error = broker_prepare(broker);
 	if (error < 0) {
-		diag_error("cannot prepare for %s: %s", broker->line->source, strerror(-error));
+		diag_error("cannot prepare for %s: %s", broker->args->source, strerror(-error));
 		return error;
 	}
-	return start(arguments, launch);
+	return start(arguments, server);
 }
 
 /* The service's life, once it has its connection. Returns the exit code. */
 static int serve(const struct arguments *arguments, struct service *service)
 {
-	__attribute__((cleanup(mountline_free))) struct mountline line = { 0 };
+	__attribute__((cleanup(mount_args_free))) struct mount_args args = { 0 };
 	__attribute__((cleanup(broker_free))) struct broker broker = BROKER_NONE;
-	struct launch launch = { .broker = &broker,
-				 .package = arguments->package,
-				 .confined = !arguments->uncontained };
+	struct server_process server = { .broker = &broker,
+					 .package = arguments->package,
+					 .confined = !arguments->uncontained };
 	int result;
 
 	broker.service = service;
-	broker.line = &line;
+	broker.args = &args;
 	broker.user = arguments->as_root ? 0 : arguments->user;
-	result = open_service(arguments, &launch);
+	result = open_service(arguments, &server);
 	service_goodbye(service, result < 0 ? 1 : (uint32_t)result);
 	service_free(service);
 	broker.service = NULL;
 	if (result != 0) {
-		launch_end(&launch, END_SECONDS);
+		server_process_end(&server, END_SECONDS);
 		return result < 0 ? 1 : result;
 	}
 	/* The mount lives as long as /dev/fuse is open: it must end with the server. */
-	result = launch_watch_mount(&launch, broker.fusedev);
+	result = server_process_watch_mount(&server, broker.fusedev);
 	if (result < 0)
 		diag_warning("the end of the mount will not be noticed: %s", strerror(-result));
 	broker.fusedev = close_fd(broker.fusedev);
-	return launch_wait_end(&launch);
+	return server_process_wait_end(&server);
 }
 
 static int run(int argc, char **argv)

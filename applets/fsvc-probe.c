@@ -4,13 +4,13 @@
  * is told to shake hands.
  */
 #include "applet.h"
-#include "catalogue.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/diag.h"
 #include "config.h"
-#include "diag.h"
-#include "mountline.h"
-#include "sandbox.h"
-#include "table.h"
+#include "probe/service_list.h"
+#include "probe/table.h"
+#include "probe/unit_report.h"
+#include "protocol/mount_args.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -62,7 +62,7 @@ enum {
 };
 
 /* clang-format off */
-#define SERVICE(name, form, member, sets) { name, form, offsetof(struct listed, member), (sets) | ALL }
+#define SERVICE(name, form, member, sets) { name, form, offsetof(struct service_info, member), (sets) | ALL }
 
 static const struct table_column service_columns[] = {
 	SERVICE("TYPE", TABLE_TEXT, type, LIST | JSON | DETAIL | HELLO),
@@ -85,7 +85,7 @@ static const struct table_column service_columns[] = {
 	{ NULL, 0, 0, 0 },
 };
 
-#define MOUNT(name, form, member, sets) { name, form, offsetof(struct mounted, member), (sets) | ALL }
+#define MOUNT(name, form, member, sets) { name, form, offsetof(struct listed_mount, member), (sets) | ALL }
 
 static const struct table_column mount_columns[] = {
 	MOUNT("SOURCE", TABLE_TEXT, source, LIST),
@@ -102,10 +102,10 @@ static const struct table_column mount_columns[] = {
 /* clang-format on */
 
 static const struct table_colour colours[] = {
-	{ LISTED_READY, "\033[32m" },        /* green */
-	{ LISTED_NOT_LISTENING, "\033[2m" }, /* faint */
-	{ LISTED_REFUSED, "\033[33m" },      /* yellow */
-	{ LISTED_UNSAFE, "\033[31m" },       /* red */
+	{ SERVICE_READY, "\033[32m" },        /* green */
+	{ SERVICE_NOT_LISTENING, "\033[2m" }, /* faint */
+	{ SERVICE_REFUSED, "\033[33m" },      /* yellow */
+	{ SERVICE_UNSAFE, "\033[31m" },       /* red */
 	{ NULL, NULL },
 };
 
@@ -115,7 +115,7 @@ struct call {
 	const char *columns;
 	char **types; /* NULL-terminated; none: all */
 	size_t type_count;
-	struct table_choice choice;
+	struct table_selection choice;
 };
 
 enum { OPTION_HELLO = 256, OPTION_CHECK, OPTION_TIME };
@@ -243,7 +243,7 @@ static int parse(struct call *call, int argc, char **argv)
 static bool is_wanted(const struct call *call, const char *type)
 {
 	for (size_t i = 0; i < call->type_count; i++) {
-		const char *subtype = mountline_subtype(call->types[i]);
+		const char *subtype = mount_args_subtype(call->types[i]);
 
 		if (subtype && strcmp(subtype, type) == 0)
 			return true;
@@ -273,7 +273,7 @@ static int fail_with_mounts(int error)
 	return 1;
 }
 
-static int show_mounts(const struct call *call, const struct mounted_list *mounted)
+static int show_mounts(const struct call *call, const struct mount_list *mounted)
 {
 	_cleanup_free_ const void **rows = calloc(mounted->count + 1, sizeof(*rows));
 	struct table table = {
@@ -289,17 +289,17 @@ static int show_mounts(const struct call *call, const struct mounted_list *mount
 }
 
 /* Whether each TYPE is among the catalogue, and READY where that is asked for. */
-static bool are_there(const struct call *call, const struct catalogue *catalogue, bool ready)
+static bool are_there(const struct call *call, const struct service_list *services, bool ready)
 {
 	bool all = true;
 
 	for (size_t i = 0; i < call->type_count; i++) {
-		const char *subtype = mountline_subtype(call->types[i]);
+		const char *subtype = mount_args_subtype(call->types[i]);
 		bool found = false;
 
-		for (size_t o = 0; subtype && o < catalogue->count; o++)
-			found |= strcmp(catalogue->items[o].type, subtype) == 0 &&
-				 (!ready || strcmp(catalogue->items[o].state, LISTED_READY) == 0);
+		for (size_t o = 0; subtype && o < services->count; o++)
+			found |= strcmp(services->items[o].type, subtype) == 0 &&
+				 (!ready || strcmp(services->items[o].state, SERVICE_READY) == 0);
 		if (!found && !ready)
 			diag_error("there is no service for %s: neither a socket nor a unit",
 				   call->types[i]);
@@ -311,45 +311,45 @@ static bool are_there(const struct call *call, const struct catalogue *catalogue
 /* Finds out what is wanted of those chosen beyond what is known of all. Returns whether all is
  * well.
  */
-static bool examine(const struct call *call, struct systemd *systemd, struct catalogue *catalogue)
+static bool examine(const struct call *call, struct systemd *systemd, struct service_list *services)
 {
 	if (call->hello)
-		return catalogue_greet(catalogue, call->seconds) == 0;
+		return service_list_probe(services, call->seconds) == 0;
 	for (size_t i = 0;
-	     systemd && table_has_chosen(&call->choice, SANDBOX) && i < catalogue->count; i++) {
-		struct listed *listed = &catalogue->items[i];
+	     systemd && table_has_chosen(&call->choice, SANDBOX) && i < services->count; i++) {
+		struct service_info *service = &services->items[i];
 
-		if (listed->chosen && listed->service &&
-		    sandbox_describe(systemd, listed->service, &listed->closed, &listed->open) ==
-			    0 &&
-		    listed->closed)
-			listed->exposure = sandbox_exposure(listed->service);
+		if (service->chosen && service->service &&
+		    unit_report_describe(systemd, service->service, &service->closed,
+					 &service->open) == 0 &&
+		    service->closed)
+			service->exposure = unit_report_exposure(service->service);
 	}
 	return true;
 }
 
 static int show_services(const struct call *call, struct systemd *systemd,
-			 struct catalogue *catalogue)
+			 struct service_list *services)
 {
-	_cleanup_free_ const void **rows = calloc(catalogue->count + 1, sizeof(*rows));
+	_cleanup_free_ const void **rows = calloc(services->count + 1, sizeof(*rows));
 	struct table table = {
 		.name = "services", .columns = service_columns, .colours = colours, .rows = rows
 	};
-	bool complete = are_there(call, catalogue, false);
+	bool complete = are_there(call, services, false);
 
 	if (!rows)
 		return fail(-ENOMEM);
-	for (size_t i = 0; i < catalogue->count; i++) {
-		struct listed *listed = &catalogue->items[i];
+	for (size_t i = 0; i < services->count; i++) {
+		struct service_info *service = &services->items[i];
 
 		/* Where nobody listens, there is nobody to greet unless the caller says so. */
-		listed->chosen = is_wanted(call, listed->type) &&
-				 !(call->hello && call->type_count == 0 &&
-				   strcmp(listed->state, LISTED_NOT_LISTENING) == 0);
-		if (listed->chosen)
-			rows[table.row_count++] = listed;
+		service->chosen = is_wanted(call, service->type) &&
+				  !(call->hello && call->type_count == 0 &&
+				    strcmp(service->state, SERVICE_NOT_LISTENING) == 0);
+		if (service->chosen)
+			rows[table.row_count++] = service;
 	}
-	complete &= examine(call, systemd, catalogue);
+	complete &= examine(call, systemd, services);
 	return print(call, &table) || !complete;
 }
 
@@ -363,8 +363,8 @@ static bool wants_colours(void)
 
 static int run(int argc, char **argv)
 {
-	_cleanup_mounted_ struct mounted_list mounted = { 0 };
-	_cleanup_catalogue_ struct catalogue catalogue = { 0 };
+	_cleanup_mount_list_ struct mount_list mounted = { 0 };
+	_cleanup_service_list_ struct service_list services = { 0 };
 	_cleanup_systemd_ struct systemd *systemd = NULL;
 	struct call call = { .seconds = PATIENCE,
 			     .choice = { .headings = true, .colours = wants_colours() } };
@@ -374,7 +374,7 @@ static int run(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	if (parse(&call, argc, argv) < 0)
 		return 1;
-	error = call.check ? 0 : mounted_load(&mounted);
+	error = call.check ? 0 : mount_list_load(&mounted);
 	if (error < 0)
 		return fail_with_mounts(error);
 	if (call.mounts)
@@ -382,10 +382,10 @@ static int run(int argc, char **argv)
 	error = call.check ? -ENOSYS : systemd_open(&systemd);
 	if (error < 0 && error != -ENOSYS)
 		diag_warning("cannot ask systemd for its units: %s", strerror(-error));
-	error = catalogue_load(&catalogue, systemd, &mounted);
+	error = service_list_load(&services, systemd, &mounted);
 	if (call.check)
-		return error < 0 || !are_there(&call, &catalogue, true);
-	return error < 0 ? fail(error) : show_services(&call, systemd, &catalogue);
+		return error < 0 || !are_there(&call, &services, true);
+	return error < 0 ? fail(error) : show_services(&call, systemd, &services);
 }
 
 const struct applet applet_fsvc_probe = {

@@ -3,13 +3,13 @@
  * fsvc-umount: unmounts FUSE filesystems, and waits until what was written is where it belongs.
  */
 #include "applet.h"
-#include "channel.h"
-#include "cleanup.h"
-#include "diag.h"
-#include "holders.h"
-#include "interrupt.h"
-#include "namespace.h"
-#include "unmount.h"
+#include "base/cleanup.h"
+#include "base/deadline.h"
+#include "base/diag.h"
+#include "base/interrupt.h"
+#include "mount/busy_processes.h"
+#include "mount/mount_namespace.h"
+#include "mount/unmount.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -194,7 +194,7 @@ static int complain(const struct call *call, const char *place, const struct unm
 			return words[i].code;
 		}
 	if (!call->quiet && error == -EBUSY) {
-		holders_describe(&unmount->mount, holders, sizeof(holders));
+		busy_processes_describe(&unmount->mount, holders, sizeof(holders));
 		diag_error("cannot unmount %s: in use by %s; -l takes it out of sight", place,
 			   holders[0] ? holders : "somebody whom you may not know of");
 	} else if (!call->quiet) {
@@ -277,7 +277,7 @@ static int run(int argc, char **argv)
 
 	if (parse(&call, argc, argv) < 0)
 		return USAGE;
-	if (call.namespace && namespace_enter(call.namespace) < 0)
+	if (call.namespace && mount_namespace_enter(call.namespace) < 0)
 		return USAGE;
 	unmounts = calloc((size_t)argc, sizeof(*unmounts));
 	codes = calloc((size_t)argc, sizeof(*codes));

@@ -6,12 +6,12 @@
  * server's own. Whoever calls it elsewhere gets what these calls give him.
  */
 #include "applet.h"
-#include "channel.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/diag.h"
+#include "base/new_mount_api.h"
+#include "base/options.h"
 #include "config.h"
-#include "diag.h"
-#include "mountapi.h"
-#include "options.h"
+#include "protocol/channel.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -142,8 +142,8 @@ static int mount_device(const struct arguments *arguments, int device)
 		     status.st_mode & S_IFMT, getuid(), getgid(), options.kernel ? "," : "",
 		     options.kernel ? options.kernel : "") < 0)
 		return -ENOMEM;
-	return mountapi_mount(options.fsname ? options.fsname : FUSE_DEVICE, arguments->mountpoint,
-			      "fuse", options.flags, data) < 0
+	return new_mount_api_mount(options.fsname ? options.fsname : FUSE_DEVICE,
+				   arguments->mountpoint, "fuse", options.flags, data) < 0
 		       ? -errno
 		       : 0;
 }

@@ -4,13 +4,13 @@
  * what the command line names.
  */
 #include "applet.h"
-#include "diag.h"
-#include "mounting.h"
+#include "base/diag.h"
+#include "helper/mount_request.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* The exit codes are the values of enum mounting. */
+/* The exit codes are the values of enum mount_result. */
 
 static const char help[] =
 	"Usage: fuservicemount3 SOURCE MOUNTPOINT -t TYPE [-o OPTIONS] [SERVER'S ARGUMENTS]\n"
@@ -51,47 +51,47 @@ static bool take_check(int *argc, char **argv)
 	return true;
 }
 
-static int parse(int argc, char **argv, struct mountline *line)
+static int parse(int argc, char **argv, struct mount_args *args)
 {
 	const char *wrong = NULL;
-	int error = mountline_parse(argc, (const char *const *)argv, line, &wrong);
+	int error = mount_args_parse(argc, (const char *const *)argv, args, &wrong);
 
 	if (error == -EINVAL)
 		diag_error("misplaced, or without its value: %s; see --help", wrong);
 	else if (error < 0)
 		diag_error("%s", strerror(-error));
-	else if (!line->type)
+	else if (!args->type)
 		diag_error("no type: use -t TYPE; see --help");
 	else
 		return 0;
 	return -EINVAL;
 }
 
-static int check(const struct mountline *line)
+static int check(const struct mount_args *args)
 {
-	return line->subtype && mounting_find_service(line->subtype) > 0 ? MOUNTING_DONE
-									 : MOUNTING_FAILED;
+	return args->subtype && mount_request_find_service(args->subtype) > 0 ? MOUNT_RESULT_DONE
+									      : MOUNT_RESULT_FAILED;
 }
 
 static int run(int argc, char **argv)
 {
-	__attribute__((cleanup(mountline_free))) struct mountline line = { 0 };
+	__attribute__((cleanup(mount_args_free))) struct mount_args args = { 0 };
 	bool only_check = take_check(&argc, argv);
 
-	if (parse(argc, argv, &line) < 0)
-		return MOUNTING_FAILED;
+	if (parse(argc, argv, &args) < 0)
+		return MOUNT_RESULT_FAILED;
 	if (only_check)
-		return check(&line);
-	if (!line.subtype) {
-		diag_error("'%s' is no filesystem type", line.type);
-		return MOUNTING_FAILED;
+		return check(&args);
+	if (!args.subtype) {
+		diag_error("'%s' is no filesystem type", args.type);
+		return MOUNT_RESULT_FAILED;
 	}
-	if (!line.source || !line.mountpoint) {
+	if (!args.source || !args.mountpoint) {
 		diag_error("no %s: fuservicemount3 SOURCE MOUNTPOINT -t TYPE; see --help",
-			   line.source ? "mountpoint" : "source");
-		return MOUNTING_FAILED;
+			   args.source ? "mountpoint" : "source");
+		return MOUNT_RESULT_FAILED;
 	}
-	return mounting_run(&line, false);
+	return mount_request_run(&args, false);
 }
 
 const struct applet applet_fuservicemount3 = {

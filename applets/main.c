@@ -3,9 +3,9 @@
  * fsvc: all applets in one executable. The name it is called by chooses, or "fsvc APPLET".
  */
 #include "applet.h"
+#include "base/diag.h"
+#include "base/privs.h"
 #include "config.h"
-#include "diag.h"
-#include "privs.h"
 
 #include <stdio.h>
 #include <string.h>

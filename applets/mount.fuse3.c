@@ -3,16 +3,16 @@
  * mount.fuse3: what mount(8) calls for FUSE. Mounts through a service where there is one, and else
  * starts the server as libfuse's program of this name does.
  */
-#include "account.h"
 #include "applet.h"
-#include "cleanup.h"
-#include "diag.h"
-#include "mounting.h"
-#include "namespace.h"
-#include "options.h"
-#include "privs.h"
-#include "startserver.h"
-#include "words.h"
+#include "base/account.h"
+#include "base/cleanup.h"
+#include "base/diag.h"
+#include "base/options.h"
+#include "base/privs.h"
+#include "base/strv.h"
+#include "helper/exec_server.h"
+#include "helper/mount_request.h"
+#include "mount/mount_namespace.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -217,56 +217,56 @@ static int parse(struct call *call, int argc, char **argv)
 }
 
 /* The command line that fuservicemount3 would have for the same mount. */
-static enum mounting mount_by_service(const struct call *call)
+static enum mount_result mount_by_service(const struct call *call)
 {
-	__attribute__((cleanup(words_free))) struct words words = { 0 };
-	__attribute__((cleanup(mountline_free))) struct mountline line = { 0 };
+	__attribute__((cleanup(strv_free))) struct strv words = { 0 };
+	__attribute__((cleanup(mount_args_free))) struct mount_args args = { 0 };
 	const char *wrong = NULL;
 
-	words_add(&words, call->type);
+	strv_add(&words, call->type);
 	if (call->service_options) {
-		words_add(&words, "-o");
-		words_add(&words, call->service_options);
+		strv_add(&words, "-o");
+		strv_add(&words, call->service_options);
 	}
 	if (call->no_table)
-		words_add(&words, "-n");
-	words_add(&words, "-t");
-	words_add(&words, call->spelled_type ? call->spelled_type : call->type);
+		strv_add(&words, "-n");
+	strv_add(&words, "-t");
+	strv_add(&words, call->spelled_type ? call->spelled_type : call->type);
 	if (call->fuseblk && !call->spelled_type) {
-		words_add(&words, "-o");
-		words_add(&words, "blkdev");
+		strv_add(&words, "-o");
+		strv_add(&words, "blkdev");
 	}
 	/* Places that begin with a dash are places all the same. */
 	if (call->source[0] == '-' || call->mountpoint[0] == '-')
-		words_add(&words, "--");
-	words_add(&words, call->source);
-	words_add(&words, call->mountpoint);
-	if (words.failed ||
-	    mountline_parse((int)words.count, (const char *const *)words.argv, &line, &wrong) < 0) {
+		strv_add(&words, "--");
+	strv_add(&words, call->source);
+	strv_add(&words, call->mountpoint);
+	if (words.failed || mount_args_parse((int)words.count, (const char *const *)words.argv,
+					     &args, &wrong) < 0) {
 		diag_error("cannot use these arguments: %s", wrong ? wrong : "no memory");
-		return MOUNTING_FAILED;
+		return MOUNT_RESULT_FAILED;
 	}
-	return mounting_run(&line, call->wish != SERVICE_ONLY);
+	return mount_request_run(&args, call->wish != SERVICE_ONLY);
 }
 
 static bool may_use_service(const struct call *call)
 {
-	const char *subtype = mountline_subtype(call->type);
+	const char *subtype = mount_args_subtype(call->type);
 
 	return call->source && subtype && strcmp(subtype, call->type) == 0 &&
-	       (call->wish == SERVICE_ONLY || mounting_find_service(subtype) != 0);
+	       (call->wish == SERVICE_ONLY || mount_request_find_service(subtype) != 0);
 }
 
 static int mount_if_there_is_one(void *argument)
 {
 	const struct call *call = argument;
 
-	return (int)(may_use_service(call) ? mount_by_service(call) : MOUNTING_NO_SERVICE);
+	return (int)(may_use_service(call) ? mount_by_service(call) : MOUNT_RESULT_NO_SERVICE);
 }
 
 /* The user of setuid= is who mounts: theirs is the mount, and what they may not open is not opened.
  * With no service for them it is still root who starts the server. */
-static enum mounting mount_for_user(struct call *call)
+static enum mount_result mount_for_user(struct call *call)
 {
 	const struct passwd *user = account_by_name(call->user);
 	int result = user ? privs_run_for(user->pw_name, user->pw_uid, user->pw_gid,
@@ -274,13 +274,13 @@ static enum mounting mount_for_user(struct call *call)
 			  : -ENOENT;
 
 	if (result >= 0)
-		return (enum mounting)result;
+		return (enum mount_result)result;
 	diag_error("setuid=%s: %s", call->user, user ? strerror(-result) : "there is no such user");
-	return MOUNTING_FAILED;
+	return MOUNT_RESULT_FAILED;
 }
 
 /* A service, if it is to be one and is there. */
-static enum mounting try_service(struct call *call)
+static enum mount_result try_service(struct call *call)
 {
 	if (call->wish != SERVICE_NEVER && may_use_service(call))
 		return call->user ? mount_for_user(call) : mount_by_service(call);
@@ -288,7 +288,7 @@ static enum mounting try_service(struct call *call)
 		diag_error("fsvc=require: %s%s",
 			   call->source ? "no service can be called " : "no source for ",
 			   call->type);
-	return MOUNTING_NO_SERVICE;
+	return MOUNT_RESULT_NO_SERVICE;
 }
 
 static int start_server(struct call *call)
@@ -299,7 +299,7 @@ static int start_server(struct call *call)
 		diag_error("no memory");
 		return START_SYSTEM;
 	}
-	return startserver_exec(&(struct startserver){
+	return exec_server(&(struct exec_server){
 		.type = call->type,
 		.source = call->source,
 		.mountpoint = call->mountpoint,
@@ -312,18 +312,18 @@ static int start_server(struct call *call)
 static int run(int argc, char **argv)
 {
 	__attribute__((cleanup(call_free))) struct call call = { 0 };
-	enum mounting result;
+	enum mount_result result;
 
 	if (parse(&call, argc, argv) < 0)
 		return START_USAGE;
-	if (call.namespace && namespace_enter(call.namespace) < 0)
+	if (call.namespace && mount_namespace_enter(call.namespace) < 0)
 		return START_USAGE;
 	if (call.fake)
 		return 0;
 	result = try_service(&call);
-	if (result == MOUNTING_NO_SERVICE && call.wish != SERVICE_ONLY)
+	if (result == MOUNT_RESULT_NO_SERVICE && call.wish != SERVICE_ONLY)
 		return start_server(&call);
-	return result == MOUNTING_DONE ? 0 : START_FAILED;
+	return result == MOUNT_RESULT_DONE ? 0 : START_FAILED;
 }
 
 static const char *const aliases[] = { "mount.fuse", "mount.fuse3", "mount.fuseblk", NULL };

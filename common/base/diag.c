@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/diag.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Longer than any honest message, short enough that a hostile one does not flood a terminal. */
+#define LINE_MAX_BYTES 2048
+
+static const char *program;
+
+void diag_set_program(const char *name)
+{
+	program = name;
+}
+
+const char *diag_program(void)
+{
+	return program ? program : program_invocation_short_name;
+}
+
+/* The length of the UTF-8 character at TEXT and its CODE; 0 where there is none (RFC 3629). */
+static size_t utf8_character(const unsigned char *text, uint32_t *code)
+{
+	static const struct {
+		unsigned char mask, lead;
+		uint32_t lowest;
+	} forms[] = {
+		{ 0x80, 0x00, 0 },
+		{ 0xe0, 0xc0, 0x80 },
+		{ 0xf0, 0xe0, 0x800 },
+		{ 0xf8, 0xf0, 0x10000 },
+	};
+
+	for (size_t more = 0; more < sizeof(forms) / sizeof(forms[0]); more++) {
+		if ((text[0] & forms[more].mask) != forms[more].lead)
+			continue;
+		*code = text[0] & (unsigned char)~forms[more].mask;
+		for (size_t i = 1; i <= more; i++) {
+			if ((text[i] & 0xc0) != 0x80)
+				return 0;
+			*code = *code << 6 | (text[i] & 0x3f);
+		}
+		if (*code < forms[more].lowest || *code > 0x10ffff ||
+		    (*code >= 0xd800 && *code <= 0xdfff))
+			return 0;
+		return more + 1;
+	}
+	return 0;
+}
+
+/* Control characters (C0, DEL, C1), line separators, and what changes the direction of text. */
+static bool is_harmless(uint32_t code)
+{
+	return code >= 0x20 && !(code >= 0x7f && code < 0xa0) && code != 0x061c &&
+	       !(code >= 0x200e && code <= 0x200f) && !(code >= 0x2028 && code <= 0x202e) &&
+	       !(code >= 0x2066 && code <= 0x2069);
+}
+
+size_t diag_printable(char *buffer, size_t size, const char *text)
+{
+	const unsigned char *in = (const unsigned char *)text;
+	size_t used = 0;
+
+	while (*in) {
+		uint32_t code;
+		size_t length = utf8_character(in, &code);
+		size_t shown = length;
+		char number[5];
+
+		if (length == 0 || !is_harmless(code)) {
+			length = 1;
+			shown = (size_t)snprintf(number, sizeof(number), "\\x%02x", *in);
+		}
+		if (used + shown >= size)
+			break;
+		memcpy(buffer + used, shown == length ? (const char *)in : number, shown);
+		used += shown;
+		in += length;
+	}
+	if (size > 0)
+		buffer[used] = '\0';
+	return used;
+}
+
+static void __attribute__((format(printf, 2, 0)))
+print_line(const char *kind, const char *format, va_list arguments)
+{
+	int saved = errno;
+	char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES];
+	/* Nobody but main has a say in the name, but a name may also be what a caller chose. */
+	int prefix = snprintf(text, sizeof(text), "%.64s: %s", diag_program(), kind);
+	int wanted = vsnprintf(text + prefix, sizeof(text) - (size_t)prefix, format, arguments);
+	/* Room for "..." and the newline is kept. */
+	size_t used = diag_printable(line, sizeof(line) - 4, text);
+
+	if (wanted < 0 || (size_t)prefix + (size_t)wanted >= sizeof(text) ||
+	    used + 8 >= sizeof(line)) {
+		memcpy(line + used, "...", 3);
+		used += 3;
+	}
+	line[used++] = '\n';
+	/* One write, so that lines of several processes do not mix. */
+	while (write(STDERR_FILENO, line, used) < 0 && errno == EINTR)
+		;
+	errno = saved;
+}
+
+void diag_error(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	print_line("", format, arguments);
+	va_end(arguments);
+}
+
+void diag_warning(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	print_line("warning: ", format, arguments);
+	va_end(arguments);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/syscall_filter.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+#define NATIVE AUDIT_ARCH_X86_64
+#elif defined(__i386__)
+#define NATIVE AUDIT_ARCH_I386
+#elif defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define NATIVE AUDIT_ARCH_AARCH64
+#elif defined(__arm__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define NATIVE AUDIT_ARCH_ARM
+#elif defined(__riscv) && __riscv_xlen == 64
+#define NATIVE AUDIT_ARCH_RISCV64
+#elif defined(__powerpc64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define NATIVE AUDIT_ARCH_PPC64LE
+#elif defined(__s390x__)
+#define NATIVE AUDIT_ARCH_S390X
+#elif defined(__loongarch64)
+#define NATIVE AUDIT_ARCH_LOONGARCH64
+#else
+#error "which AUDIT_ARCH_* of linux/audit.h is this?"
+#endif
+
+#ifdef __x86_64__
+#define X32_BIT                                                                                    \
+	0x40000000 /* in the numbers of a second set of calls, for the same architecture           \
+		    */
+#endif
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LOWER_HALF 0
+#else
+#define LOWER_HALF 4
+#endif
+
+/* Room for the table of contain.c; a jump reaches no further than 255 steps. */
+#define MOST_STEPS   1024
+#define LONGEST_JUMP 255
+
+struct program {
+	struct sock_filter steps[MOST_STEPS];
+	unsigned short count;
+	bool failed; /* there was no room for a step */
+};
+
+static void add(struct program *program, unsigned short code, uint32_t operand, size_t if_true,
+		size_t if_false)
+{
+	if (program->count >= MOST_STEPS || if_true > LONGEST_JUMP || if_false > LONGEST_JUMP) {
+		program->failed = true;
+		return;
+	}
+	program->steps[program->count++] = (struct sock_filter){ code, (unsigned char)if_true,
+								 (unsigned char)if_false, operand };
+}
+
+static void load(struct program *program, size_t offset)
+{
+	add(program, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+}
+
+static void end_with(struct program *program, uint32_t action)
+{
+	add(program, BPF_RET | BPF_K, action, 0, 0);
+}
+
+/* Passes the next COUNT steps over unless the number is below LIMIT. */
+static void unless_below(struct program *program, int limit, size_t count)
+{
+	add(program, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)limit, count, 0);
+}
+
+static void check_architecture(struct program *program)
+{
+	load(program, offsetof(struct seccomp_data, arch));
+	add(program, BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0);
+	end_with(program, SECCOMP_RET_KILL_PROCESS);
+	load(program, offsetof(struct seccomp_data, nr));
+#ifdef X32_BIT
+	add(program, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
+	end_with(program, SECCOMP_RET_KILL_PROCESS);
+#endif
+}
+
+/* The steps of add_test(). */
+#define TEST_STEPS 4
+
+/* Decides where the argument is as RULE wants it, and goes on otherwise. */
+static void add_test(struct program *program, const struct syscall_filter_rule *rule)
+{
+	load(program,
+	     offsetof(struct seccomp_data, args) + rule->argument * sizeof(uint64_t) + LOWER_HALF);
+	add(program, BPF_ALU | BPF_AND | BPF_K, rule->mask, 0, 0);
+	add(program, BPF_JMP | BPF_JEQ | BPF_K, rule->value, 0, 1);
+	end_with(program, rule->action);
+}
+
+/* Decides by the COUNT rules of one call. */
+static void add_tests(struct program *program, const struct syscall_filter_rule *rules,
+		      size_t count, uint32_t otherwise)
+{
+	unless_below(program, rules->number + 1, count * TEST_STEPS + 1);
+	for (size_t i = 0; i < count; i++)
+		add_test(program, &rules[i]);
+	end_with(program, otherwise);
+}
+
+/* How many rules from here on are of the same call. */
+static size_t rules_of_call(const struct syscall_filter_rule *rules, size_t count)
+{
+	size_t same = 1;
+
+	while (same < count && rules[same].number == rules->number)
+		same++;
+	return same;
+}
+
+/* The steps that let numbers up to LAST end with ACTION. */
+#define RANGE_STEPS 2
+
+static void add_range(struct program *program, int last, uint32_t action)
+{
+	unless_below(program, last + 1, 1);
+	end_with(program, action);
+}
+
+/*
+ * The numbers in their order, range by range: what is below the next number is decided on already,
+ * so that a call takes few steps, and none a long jump.
+ */
+static void add_rules(struct program *program, const struct syscall_filter_rule *rules,
+		      size_t count, uint32_t otherwise)
+{
+	const struct syscall_filter_rule *range = NULL; /* that of the last step, if that is one */
+	int next = 0;
+
+	for (size_t i = 0, of_call; i < count; i += of_call) {
+		const struct syscall_filter_rule *rule = &rules[i];
+
+		of_call = rules_of_call(rule, count - i);
+		if (rule->number > next) {
+			add_range(program, rule->number - 1, otherwise);
+			range = NULL;
+		}
+		if (rule->mask) {
+			add_tests(program, rule, of_call, otherwise);
+			range = NULL;
+		} else {
+			/* One that goes on where the last one ended takes its place. */
+			if (range && range->action == rule->action)
+				program->count -= RANGE_STEPS;
+			add_range(program, rule->number, rule->action);
+			range = rule;
+		}
+		next = rule->number + 1;
+	}
+	end_with(program, otherwise);
+}
+
+/* By number; those of one call stay in their order. */
+static void sort(struct syscall_filter_rule *rules, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		struct syscall_filter_rule rule = rules[i];
+		size_t at = i;
+
+		for (; at > 0 && rules[at - 1].number > rule.number; at--)
+			rules[at] = rules[at - 1];
+		rules[at] = rule;
+	}
+}
+
+int syscall_filter_install(struct syscall_filter_rule *rules, size_t count, uint32_t otherwise,
+			   unsigned int flags)
+{
+	struct program program = { .count = 0 };
+	struct sock_fprog made = { .filter = program.steps };
+	long result;
+
+	sort(rules, count);
+	check_architecture(&program);
+	add_rules(&program, rules, count, otherwise);
+	if (program.failed)
+		return -E2BIG;
+	made.len = program.count;
+	result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &made);
+	/* A kernel that does not know a flag. */
+	if (result < 0)
+		return errno == EINVAL ? -ENOSYS : -errno;
+	return (int)result;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helper/fuse_conf.h"
+
+#include "base/cleanup.h"
+#include "base/diag.h"
+
+#include <string.h>
+
+/* What fusermount3 takes where the file names none. */
+#define DEFAULT_MOUNT_MAX 1000
+
+static bool read_line(const char *line, struct fuse_conf *conf)
+{
+	long limit;
+	int end = 0;
+
+	if (*line == '\0')
+		return true;
+	if (strcmp(line, "user_allow_other") == 0) {
+		conf->user_allow_other = true;
+		return true;
+	}
+	if (sscanf(line, "mount_max = %9ld%n", &limit, &end) == 1 && line[end] == '\0' &&
+	    limit >= -1) {
+		conf->mount_max = limit;
+		return true;
+	}
+	return false;
+}
+
+/* What it would have forbidden is not known, and a caller may be behind that. */
+static void forbid(struct fuse_conf *conf, const char *name, int error)
+{
+	*conf = (struct fuse_conf){ .mount_max = 0 };
+	diag_warning("%s: %s", name, strerror(error));
+}
+
+void fuse_conf_read(FILE *file, const char *name, struct fuse_conf *conf)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t room = 0;
+
+	*conf = (struct fuse_conf){ .mount_max = DEFAULT_MOUNT_MAX };
+	for (int number = 1; getline(&line, &room, file) >= 0; number++) {
+		char *start = line + strspn(line, " \t");
+		size_t length = strcspn(start, "#\n");
+
+		while (length > 0 && strchr(" \t\r", start[length - 1]))
+			length--;
+		start[length] = '\0';
+		if (!read_line(start, conf))
+			diag_warning("%s:%d: not understood: %s", name, number, start);
+	}
+	/* A limit of the caller's on memory must not look like the end. */
+	if (!feof(file))
+		forbid(conf, name, errno);
+}
+
+void fuse_conf_load(struct fuse_conf *conf)
+{
+	_cleanup_file_ FILE *file = fopen(FUSE_CONF_PATH, "re");
+
+	*conf = (struct fuse_conf){ .mount_max = DEFAULT_MOUNT_MAX };
+	if (!file && errno != ENOENT)
+		forbid(conf, FUSE_CONF_PATH, errno);
+	if (file)
+		fuse_conf_read(file, FUSE_CONF_PATH, conf);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "listener/subuid.h"
+
+#include "base/cleanup.h"
+
+uid_t subuid_counts_for(FILE *table, uid_t user)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t room = 0;
+
+	/* NAME:FIRST:COUNT */
+	while (table && getline(&line, &room, table) >= 0) {
+		unsigned long first, count;
+
+		if (sscanf(line, "%*[^:]:%lu:%lu", &first, &count) == 2 && user >= first &&
+		    user - first < count)
+			return (uid_t)first;
+	}
+	return user;
+}

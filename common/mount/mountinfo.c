@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "mount/mountinfo.h"
+
+#include "base/cleanup.h"
+#include "base/new_mount_api.h"
+#include "base/options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* For the texts of one mount: paths and the superblock's options, a page each. */
+#define LONGEST_TEXTS ((size_t)4 * 4096)
+
+/* More mounts than these are counted one by one. */
+#define MOST_COUNTED 100000
+
+FILE *mountinfo_open(void)
+{
+	return fopen("/proc/self/mountinfo", "re");
+}
+
+void mountinfo_free(struct mountinfo *mount)
+{
+	free(mount->line);
+	*mount = (struct mountinfo){ 0 };
+}
+
+static bool is_octal(char c)
+{
+	return c >= '0' && c <= '7';
+}
+
+char *mountinfo_unescape(char *text)
+{
+	char *to = text;
+
+	if (!text)
+		return NULL;
+	for (const char *from = text; *from; to++) {
+		if (from[0] == '\\' && is_octal(from[1]) && is_octal(from[2]) &&
+		    is_octal(from[3])) {
+			*to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+			from += 4;
+		} else {
+			*to = *from++;
+		}
+	}
+	*to = '\0';
+	return text;
+}
+
+int mountinfo_next(FILE *table, struct mountinfo *mount)
+{
+	size_t room = 0;
+	char *rest, *fields;
+
+	mountinfo_free(mount);
+	errno = 0;
+	if (getline(&mount->line, &room, table) < 0)
+		return -errno;
+	/* ID PARENT MAJOR:MINOR ROOT TARGET FLAGS [TAGS...] - TYPE SOURCE OPTIONS */
+	rest = strstr(mount->line, " - ");
+	if (!rest || sscanf(mount->line, "%d %d %u:%u", &mount->id, &mount->parent, &mount->major,
+			    &mount->minor) != 4)
+		return -EIO;
+	*rest = '\0';
+	fields = mount->line;
+	for (int i = 0; i < 4; i++)
+		strsep(&fields, " ");
+	mount->target = mountinfo_unescape(strsep(&fields, " "));
+	rest += strlen(" - ");
+	rest[strcspn(rest, "\n")] = '\0';
+	mount->type = strsep(&rest, " ");
+	mount->source = mountinfo_unescape(strsep(&rest, " "));
+	mount->options = rest;
+	return mount->target && mount->source && mount->options ? 1 : -EIO;
+}
+
+/* By the kernel's answer for one mount. Returns 0, or -1 where it gives none. */
+static int ask(int fd, struct mountinfo *mount)
+{
+	const size_t size = sizeof(struct new_mount_api_status) + LONGEST_TEXTS;
+	struct new_mount_api_status *status = calloc(1, size);
+
+	mountinfo_free(mount);
+	mount->line = (char *)status;
+	if (!status || new_mount_api_status(fd, status, size) < 0 ||
+	    (status->mask & NEW_MOUNT_API_STATUS_WANTED) != NEW_MOUNT_API_STATUS_WANTED)
+		return -1;
+	mount->id = (int)status->id;
+	mount->parent = (int)status->parent_id;
+	mount->major = status->major;
+	mount->minor = status->minor;
+	mount->target = status->texts + status->target;
+	mount->type = status->texts + status->type;
+	mount->options = status->texts + status->options;
+	return 0;
+}
+
+int mountinfo_of(int fd, struct mountinfo *mount)
+{
+	_cleanup_file_ FILE *table = NULL;
+	int id, more;
+
+	if (ask(fd, mount) == 0)
+		return 0;
+	id = mountinfo_id(fd);
+	if (id < 0)
+		return id;
+	table = mountinfo_open();
+	more = table ? 0 : -errno;
+	while (table && (more = mountinfo_next(table, mount)) > 0)
+		if (mount->id == id)
+			return 0;
+	return more < 0 ? more : -EINVAL;
+}
+
+bool mountinfo_is_fuse(const struct mountinfo *mount)
+{
+	const char *type = mount->type;
+	size_t length = strcspn(type, ".");
+
+	return (length == strlen("fuse") && strncmp(type, "fuse", length) == 0) ||
+	       (length == strlen("fuseblk") && strncmp(type, "fuseblk", length) == 0);
+}
+
+bool mountinfo_is_of(const struct mountinfo *mount, uid_t user)
+{
+	char option[32];
+
+	snprintf(option, sizeof(option), "user_id=%u", user);
+	return mountinfo_is_fuse(mount) && options_have(mount->options, option);
+}
+
+/* Whether there are fewer than MOST mounts of any kind, which is quick to see. */
+static bool are_few(long most)
+{
+	_cleanup_free_ uint64_t *ids =
+		most > 0 && most <= MOST_COUNTED ? calloc((size_t)most, sizeof(*ids)) : NULL;
+	long count = ids ? new_mount_api_list(ids, (size_t)most) : -1;
+
+	return count >= 0 && count < most;
+}
+
+int mountinfo_has_fuse(long most)
+{
+	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
+	_cleanup_file_ FILE *table = NULL;
+	long count = 0;
+	int more;
+
+	if (are_few(most))
+		return 0;
+	table = mountinfo_open();
+	more = table ? 1 : -errno;
+	while (count < most && table && (more = mountinfo_next(table, &mount)) > 0)
+		count += mountinfo_is_fuse(&mount);
+	return more < 0 ? more : count >= most;
+}
+
+int mountinfo_id(int fd)
+{
+	_cleanup_file_ FILE *file = NULL;
+	char path[40], line[128];
+	int id;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "mnt_id: %d", &id) == 1)
+			return id;
+	return -ENOENT;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "probe/systemd.h"
+
+#include "config.h"
+
+#include <errno.h>
+
+#if HAVE_LIBSYSTEMD
+
+#include "base/cleanup.h"
+#include "base/sharedlib.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#define LIBSYSTEMD_FUNCTIONS(FUNCTION)                                                             \
+	FUNCTION(sd_bus_new)                                                                       \
+	FUNCTION(sd_bus_set_address)                                                               \
+	FUNCTION(sd_bus_start)                                                                     \
+	FUNCTION(sd_bus_open_system)                                                               \
+	FUNCTION(sd_bus_set_method_call_timeout)                                                   \
+	FUNCTION(sd_bus_call_method)                                                               \
+	FUNCTION(sd_bus_path_encode)                                                               \
+	FUNCTION(sd_bus_flush_close_unref)                                                         \
+	FUNCTION(sd_bus_message_enter_container)                                                   \
+	FUNCTION(sd_bus_message_exit_container)                                                    \
+	FUNCTION(sd_bus_message_peek_type)                                                         \
+	FUNCTION(sd_bus_message_read_basic)                                                        \
+	FUNCTION(sd_bus_message_unref)
+
+struct systemd {
+	void *library;
+	LIBSYSTEMD_FUNCTIONS(SHAREDLIB_MEMBER)
+	sd_bus *bus;
+};
+
+/* Is there where systemd is the manager, see sd_booted(3). */
+#define SYSTEMD_RUNS "/run/systemd/system"
+/* root's own way to it, which needs no bus. */
+#define PRIVATE_ADDRESS "unix:path=/run/systemd/private"
+
+#define NAME      "org.freedesktop.systemd1"
+#define MANAGER   "/org/freedesktop/systemd1"
+#define UNIT_PATH MANAGER "/unit"
+
+/* Any name will do. */
+#define INSTANCE "probe"
+
+/* Microseconds for an answer. */
+#define PATIENCE 10000000
+
+/* Words of each entry in what the manager lists: a unit file's path and state; a unit's name, ...
+ */
+#define FILE_WORDS 2
+#define UNIT_WORDS 10
+
+static int load(struct systemd *lib)
+{
+	int error = sharedlib_load(&lib->library, "libsystemd.so.0");
+
+	if (error < 0)
+		return error;
+	LIBSYSTEMD_FUNCTIONS(SHAREDLIB_LOOK_UP)
+	return 0;
+}
+
+static int connect_privately(struct systemd *lib)
+{
+	int error = lib->sd_bus_new(&lib->bus);
+
+	if (error >= 0)
+		error = lib->sd_bus_set_address(lib->bus, PRIVATE_ADDRESS);
+	if (error >= 0)
+		error = lib->sd_bus_start(lib->bus);
+	if (error < 0)
+		lib->bus = lib->sd_bus_flush_close_unref(lib->bus);
+	return error;
+}
+
+int systemd_open(struct systemd **systemdp)
+{
+	_cleanup_systemd_ struct systemd *lib = NULL;
+	int error;
+
+	*systemdp = NULL;
+	if (access(SYSTEMD_RUNS, F_OK) < 0)
+		return -ENOSYS;
+	lib = calloc(1, sizeof(*lib));
+	if (!lib)
+		return -ENOMEM;
+	error = load(lib);
+	if (error < 0)
+		return error;
+	if (geteuid() != 0 || connect_privately(lib) < 0)
+		error = lib->sd_bus_open_system(&lib->bus);
+	if (error >= 0)
+		error = lib->sd_bus_set_method_call_timeout(lib->bus, PATIENCE);
+	if (error < 0)
+		return error;
+	*systemdp = take_pointer(lib);
+	return 0;
+}
+
+void systemd_close(struct systemd *systemd)
+{
+	if (systemd && systemd->bus)
+		systemd->sd_bus_flush_close_unref(systemd->bus);
+	free(systemd);
+}
+
+static int read_word(struct systemd *lib, sd_bus_message *message, char type, struct strv *words)
+{
+	union {
+		uint8_t byte;
+		int truth;
+		int16_t signed16;
+		uint16_t unsigned16;
+		int32_t signed32;
+		uint32_t unsigned32;
+		int64_t signed64;
+		uint64_t unsigned64;
+		double real;
+		const char *text;
+	} value = { .unsigned64 = 0 };
+	char number[32];
+	int error = lib->sd_bus_message_read_basic(message, type, &value);
+
+	if (error < 0)
+		return error;
+	if (type == 'b')
+		strv_add(words, value.truth ? "yes" : "no");
+	if (strchr("sog", type))
+		strv_add(words, value.text);
+	if (strchr("yqut", type)) {
+		snprintf(number, sizeof(number), "%" PRIu64,
+			 type == 'y'   ? value.byte
+			 : type == 'q' ? value.unsigned16
+			 : type == 'u' ? value.unsigned32
+				       : value.unsigned64);
+		strv_add(words, number);
+	}
+	if (strchr("nix", type)) {
+		snprintf(number, sizeof(number), "%" PRId64,
+			 type == 'n'   ? value.signed16
+			 : type == 'i' ? value.signed32
+				       : value.signed64);
+		strv_add(words, number);
+	}
+	return words->failed ? -ENOMEM : 0;
+}
+
+/* All of MESSAGE, container by container. */
+static int read_words(struct systemd *lib, sd_bus_message *message, struct strv *words)
+{
+	const char *contents;
+	int more, error = 0, depth = 0;
+	char type;
+
+	while (error >= 0) {
+		more = lib->sd_bus_message_peek_type(message, &type, &contents);
+		if (more < 0 || (more == 0 && depth == 0))
+			return more;
+		if (more == 0) {
+			error = lib->sd_bus_message_exit_container(message);
+			depth--;
+		} else if (strchr("arev", type)) {
+			error = lib->sd_bus_message_enter_container(message, type, contents);
+			depth++;
+		} else {
+			error = read_word(lib, message, type, words);
+		}
+	}
+	return error;
+}
+
+/* The names of what the manager lists by METHOD, STRIDE words each. */
+static int list(struct systemd *lib, const char *method, const char *pattern, size_t stride,
+		struct strv *units)
+{
+	__attribute__((cleanup(strv_free))) struct strv words = { 0 };
+	sd_bus_message *reply = NULL;
+	int error = lib->sd_bus_call_method(lib->bus, NAME, MANAGER, NAME ".Manager", method, NULL,
+					    &reply, "asas", 0, 1, pattern);
+
+	if (error >= 0)
+		error = read_words(lib, reply, &words);
+	lib->sd_bus_message_unref(reply);
+	for (size_t i = 0; error >= 0 && i + stride <= words.count; i += stride) {
+		const char *slash = strrchr(words.argv[i], '/');
+		const char *name = slash ? slash + 1 : words.argv[i];
+		bool alias = stride == FILE_WORDS && strcmp(words.argv[i + 1], "alias") == 0;
+
+		if (!alias && !strstr(name, "@.") && !strv_contains(units, name))
+			strv_add(units, name);
+	}
+	return error < 0 ? error : units->failed ? -ENOMEM : 0;
+}
+
+int systemd_list_sockets(struct systemd *systemd, const char *pattern, struct strv *units)
+{
+	int error = list(systemd, "ListUnitFilesByPatterns", pattern, FILE_WORDS, units);
+
+	return error < 0 ? error
+			 : list(systemd, "ListUnitsByPatterns", "*.socket", UNIT_WORDS, units);
+}
+
+/* The object for UNIT; for a template, that of an instance, which need not be there. */
+static int find_path(struct systemd *lib, const char *unit, char **pathp)
+{
+	_cleanup_free_ char *instance = NULL;
+	const char *at = strstr(unit, "@.");
+
+	if (at && asprintf(&instance, "%.*s@" INSTANCE "%s", (int)(at - unit), unit, at + 1) < 0) {
+		instance = NULL;
+		return -ENOMEM;
+	}
+	return lib->sd_bus_path_encode(UNIT_PATH, instance ? instance : unit, pathp);
+}
+
+int systemd_property(struct systemd *systemd, const char *unit, const char *interface,
+		     const char *property, struct strv *value)
+{
+	_cleanup_free_ char *path = NULL;
+	sd_bus_message *reply = NULL;
+	char full[64];
+	int error = find_path(systemd, unit, &path);
+
+	snprintf(full, sizeof(full), NAME ".%s", interface);
+	if (error >= 0)
+		error = systemd->sd_bus_call_method(systemd->bus, NAME, path,
+						    "org.freedesktop.DBus.Properties", "Get", NULL,
+						    &reply, "ss", full, property);
+	if (error >= 0)
+		error = read_words(systemd, reply, value);
+	systemd->sd_bus_message_unref(reply);
+	return error == -EBADR ? -ENOENT : error; /* "Unknown interface or property" */
+}
+
+#else
+
+int systemd_open(struct systemd **systemdp)
+{
+	*systemdp = NULL;
+	return -ENOSYS;
+}
+
+void systemd_close(struct systemd *systemd)
+{
+	(void)systemd;
+}
+
+int systemd_list_sockets(struct systemd *systemd, const char *pattern, struct strv *units)
+{
+	(void)systemd, (void)pattern, (void)units;
+	return -ENOSYS;
+}
+
+int systemd_property(struct systemd *systemd, const char *unit, const char *interface,
+		     const char *property, struct strv *value)
+{
+	(void)systemd, (void)unit, (void)interface, (void)property, (void)value;
+	return -ENOSYS;
+}
+
+#endif

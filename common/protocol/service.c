@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "protocol/service.h"
+
+#include "base/cleanup.h"
+#include "base/deadline.h"
+#include "base/diag.h"
+#include "protocol/argv_memfd.h"
+#include "protocol/wire.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+/* The first descriptor that a service manager passes on: SD_LISTEN_FDS_START. */
+#define FIRST_PASSED_FD 3
+
+/* /dev/fuse: misc device 229, by the kernel's list of devices. */
+#define FUSE_MAJOR 10
+#define FUSE_MINOR 229
+
+/* A connection that says nothing must not hold a service, and a place among its limits, for ever.
+ */
+#define FIRST_PACKET_SECONDS 30
+/* The helper may have to wait for a disk to spin up before it answers. */
+#define SESSION_SECONDS 600
+
+/* An environment variable as a number, -1 where it is none. */
+static long number_from_environment(const char *name)
+{
+	const char *text = getenv(name);
+	char *end = NULL;
+	long number = text && *text ? strtol(text, &end, 10) : -1;
+
+	return end && *end == '\0' ? number : -1;
+}
+
+/* The socket that was passed on; -ENOENT for none. */
+static int passed_socket(void)
+{
+	struct sockaddr_storage address = { 0 };
+	socklen_t length = sizeof(address);
+	long count;
+	int error;
+
+	if (number_from_environment("LISTEN_PID") != (long)getpid())
+		return -ENOENT;
+	count = number_from_environment("LISTEN_FDS");
+	if (count <= 0)
+		return -ENOENT;
+	/* What this process starts was not meant by them. */
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	if (count != 1)
+		return -EINVAL;
+	if (getsockname(FIRST_PASSED_FD, (struct sockaddr *)&address, &length) < 0)
+		return -errno;
+	if (address.ss_family != AF_UNIX)
+		return -EAFNOSUPPORT;
+	error = channel_check_buffer(FIRST_PASSED_FD);
+	if (error < 0)
+		return error;
+	if (fcntl(FIRST_PASSED_FD, F_SETFD, FD_CLOEXEC) < 0)
+		return -errno;
+	return FIRST_PASSED_FD;
+}
+
+static int send_packet(struct service *service, const struct wire_packet *packet)
+{
+	return channel_send(&service->channel, packet, -1);
+}
+
+/* Receives a packet of KIND, and no other; FDP as in channel_receive(). */
+static int receive_packet(struct service *service, enum wire_kind kind, struct wire_packet *packet,
+			  int *fdp)
+{
+	int error = channel_receive(&service->channel, packet, fdp);
+
+	if (error == -EPROTO || error == -EINVAL)
+		return -EBADMSG;
+	if (error < 0 || packet->kind == kind)
+		return error;
+	if (fdp)
+		*fdp = close_fd(*fdp);
+	return -EBADMSG;
+}
+
+static int answer_hello(struct service *service)
+{
+	struct wire_packet hello, reply = { .kind = WIRE_HELLO_REPLY, .version = WIRE_VERSION };
+	int error = receive_packet(service, WIRE_HELLO, &hello, NULL);
+
+	if (error < 0)
+		return error;
+	if (hello.min_version > WIRE_VERSION || hello.max_version < WIRE_VERSION)
+		return -EPROTONOSUPPORT;
+	/* A right that this side does not know may be one that it must not ignore. */
+	if (hello.flags & ~(uint32_t)WIRE_HELLO_ALL)
+		return -EINVAL;
+	service->granted = hello.flags;
+	return send_packet(service, &reply);
+}
+
+/* The helper's command line. */
+static int receive_arguments(struct service *service)
+{
+	_cleanup_close_ int fd = -1;
+	int received, error = service_receive(service, WIRE_ARGV_NAME, &received);
+
+	if (error < 0)
+		return error;
+	if (received < 0)
+		return received;
+	fd = received;
+	service->argc = argv_memfd_read(fd, &service->argv);
+	return service->argc < 0 ? service->argc : 0;
+}
+
+static int receive_fusedev(struct service *service)
+{
+	struct stat status;
+	int received, error = service_receive(service, WIRE_FUSEDEV_NAME, &received);
+
+	if (error < 0)
+		return error;
+	if (received < 0)
+		return received;
+	service->fusedev = received;
+	if (fstat(received, &status) < 0)
+		return -errno;
+	if (!S_ISCHR(status.st_mode) || status.st_rdev != makedev(FUSE_MAJOR, FUSE_MINOR))
+		return -EBADMSG;
+	return 0;
+}
+
+static int shake_hands(struct service *service)
+{
+	int error;
+
+	service->channel.deadline = deadline_in(FIRST_PACKET_SECONDS);
+	error = answer_hello(service);
+	if (error >= 0)
+		error = receive_arguments(service);
+	if (error >= 0)
+		error = receive_fusedev(service);
+	service->channel.deadline = deadline_in(SESSION_SECONDS);
+	return error;
+}
+
+int service_accept(struct service **servicep)
+{
+	struct service *service;
+	int error, fd = passed_socket();
+
+	*servicep = NULL;
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return fd;
+	service = malloc(sizeof(*service));
+	if (!service) {
+		close_fd(fd);
+		return -ENOMEM;
+	}
+	*service = (struct service){ .channel = { .fd = fd, .interrupt = -1 }, .fusedev = -1 };
+	error = shake_hands(service);
+	if (error < 0) {
+		service_free(service);
+		return error;
+	}
+	*servicep = service;
+	return 0;
+}
+
+int service_request(struct service *service, const char *path, uint32_t flags, uint32_t create_mode,
+		    uint32_t request_flags)
+{
+	struct wire_packet packet = { .kind = WIRE_OPEN,
+				      .open_flags = flags,
+				      .create_mode = create_mode,
+				      .request_flags = request_flags,
+				      .text = path };
+
+	return send_packet(service, &packet);
+}
+
+int service_request_block(struct service *service, const char *path, uint32_t flags,
+			  uint32_t create_mode, uint32_t request_flags, uint32_t block_size)
+{
+	struct wire_packet packet = { .kind = WIRE_BDEV,
+				      .open_flags = flags,
+				      .create_mode = create_mode,
+				      .request_flags = request_flags,
+				      .block_size = block_size,
+				      .text = path };
+
+	return send_packet(service, &packet);
+}
+
+int service_receive(struct service *service, const char *path, int *fdp)
+{
+	_cleanup_close_ int fd = -1;
+	struct wire_packet packet;
+	int error = receive_packet(service, WIRE_FILE, &packet, &fd);
+
+	if (error < 0)
+		return error;
+	if (strcmp(packet.text, path) != 0 || packet.error > INT32_MAX)
+		return -EBADMSG;
+	/* Either an error or a descriptor. */
+	if ((packet.error == 0) != (fd >= 0))
+		return -EBADMSG;
+	*fdp = packet.error ? -(int)packet.error : take_fd(&fd);
+	return 0;
+}
+
+int service_refuse_descriptors(struct service *service)
+{
+	return channel_refuse_descriptors(service->channel.fd);
+}
+
+/* Sends a command and waits for its reply. */
+static int command(struct service *service, const struct wire_packet *packet)
+{
+	struct wire_packet reply;
+	int error = send_packet(service, packet);
+
+	if (error >= 0)
+		error = receive_packet(service, WIRE_REPLY, &reply, NULL);
+	if (error < 0)
+		return error;
+	if (reply.error > INT32_MAX)
+		return -EBADMSG;
+	return -(int)reply.error;
+}
+
+int service_ask_mount(struct service *service, const struct service_mount *mount)
+{
+	const struct wire_packet packets[] = {
+		{ .kind = WIRE_TYPE, .flags = mount->fuseblk ? WIRE_TYPE_FUSEBLK : 0 },
+		{ .kind = WIRE_NAME, .text = mount->source },
+		{ .kind = WIRE_MOUNTPOINT,
+		  .format = (uint16_t)mount->format,
+		  .text = mount->mountpoint },
+		{ .kind = WIRE_OPTIONS, .text = mount->kernel_options },
+		{ .kind = WIRE_TABLE, .text = mount->table_options },
+		{ .kind = WIRE_MOUNT, .flags = mount->flags },
+	};
+
+	for (size_t i = 0; i < sizeof(packets) / sizeof(packets[0]); i++) {
+		bool says_nothing =
+			(packets[i].kind == WIRE_OPTIONS || packets[i].kind == WIRE_TABLE) &&
+			!packets[i].text;
+		int error = says_nothing ? 0 : command(service, &packets[i]);
+
+		if (error < 0) {
+			diag_error("mounting: the helper refuses %s: %s",
+				   wire_name(packets[i].kind), strerror(-error));
+			return error;
+		}
+	}
+	return 0;
+}
+
+int service_ask_unmount(struct service *service)
+{
+	return command(service, &(struct wire_packet){ .kind = WIRE_UNMOUNT });
+}
+
+int service_goodbye(struct service *service, uint32_t exitcode)
+{
+	struct wire_packet packet = { .kind = WIRE_GOODBYE, .exitcode = exitcode };
+	int error;
+
+	if (service->channel.fd < 0)
+		return 0;
+	error = send_packet(service, &packet);
+	channel_close(&service->channel);
+	return error;
+}
+
+void service_close(struct service *service)
+{
+	channel_close(&service->channel);
+	service->fusedev = close_fd(service->fusedev);
+}
+
+void service_free(struct service *service)
+{
+	if (!service)
+		return;
+	service_close(service);
+	free(service->argv);
+	free(service);
+}

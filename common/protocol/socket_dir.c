@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "protocol/socket_dir.h"
+
+#include "base/cleanup.h"
+#include "base/lockfile.h"
+#include "protocol/channel.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+/* What becomes the socket of a type when it listens. */
+#define NEW_SOCKET SERVICE_SOCKET_DIR "/.new"
+
+/* The first COUNT numbers of a file, or -1 for each that is not there. */
+static void read_numbers(const char *path, long long *numbers, size_t count)
+{
+	_cleanup_file_ FILE *file = fopen(path, "re");
+
+	for (size_t i = 0; i < count; i++)
+		if (!file || fscanf(file, "%lld", &numbers[i]) != 1)
+			numbers[i] = -1;
+}
+
+/*
+ * Whether OWNER is what a user namespace calls all users who are outside of it. Inside the system's
+ * root is one of them.
+ */
+static bool is_outside(uid_t owner)
+{
+	long long overflow, map[3]; /* see user_namespaces(7): inside, outside, how many */
+
+	read_numbers("/proc/sys/kernel/overflowuid", &overflow, 1);
+	read_numbers("/proc/self/uid_map", map, 3);
+	return owner == overflow && map[2] > 0 && map[2] < UINT32_MAX;
+}
+
+static int check_directory(const char **why)
+{
+	struct stat status;
+
+	if (lstat(SERVICE_SOCKET_DIR, &status) < 0)
+		return -errno;
+	if (S_ISDIR(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
+		if (status.st_uid == 0)
+			return 0;
+		/* Nobody has hidden a service here: there can be none. */
+		if (is_outside(status.st_uid))
+			return -ENOENT;
+	}
+	*why = SERVICE_SOCKET_DIR " is not trusted: others than root may write there";
+	return -EPERM;
+}
+
+static int make_path(const char *subtype, char **pathp)
+{
+	*pathp = NULL;
+	if (asprintf(pathp, "%s/%s", SERVICE_SOCKET_DIR, subtype) < 0) {
+		*pathp = NULL;
+		return -ENOMEM;
+	}
+	return strlen(*pathp) >= sizeof(((struct sockaddr_un *)NULL)->sun_path) ? -ENAMETOOLONG : 0;
+}
+
+int socket_dir_find(const char *subtype, char **pathp, const char **why)
+{
+	struct stat status;
+	int error;
+
+	*why = NULL;
+	error = make_path(subtype, pathp);
+	if (error == 0)
+		error = check_directory(why);
+	if (error < 0)
+		return error;
+	/* Nobody but root can change it between this look and the connection. */
+	if (lstat(*pathp, &status) < 0)
+		return -errno;
+	if (S_ISSOCK(status.st_mode) && status.st_uid == 0)
+		return 0;
+	*why = "what is in the place of its socket is none, or not root's";
+	return -EPERM;
+}
+
+static int make_directory(const char *path)
+{
+	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+int socket_dir_make(const char **why)
+{
+	_cleanup_close_ int lock = -1;
+	char path[] = SERVICE_SOCKET_DIR;
+	int error = 0;
+
+	for (char *slash = path + 1; error == 0 && (slash = strchr(slash, '/')); *slash++ = '/') {
+		*slash = '\0';
+		error = make_directory(path);
+	}
+	if (error == 0)
+		error = make_directory(path);
+	*why = NULL;
+	if (error == 0)
+		error = check_directory(why);
+	if (error < 0)
+		return error;
+	/* One that cannot be written is of no use. */
+	lock = lockfile_take(SERVICE_LOCK_FILE, LOCKFILE_SOCKETS, true);
+	return lock < 0 ? lock : 0;
+}
+
+static int new_socket(void)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Whether a socket may come there: in the place of one that somebody has left, and of nothing else.
+ */
+static int check_place(const char *path, const char **why)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	_cleanup_close_ int fd = -1;
+	struct stat status;
+
+	if (lstat(path, &status) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(status.st_mode)) {
+		*why = "what is in the place of its socket is none";
+		return -EEXIST;
+	}
+	fd = new_socket();
+	if (fd < 0)
+		return fd;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	return connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
+			       errno == ECONNREFUSED
+		       ? 0
+		       : -EADDRINUSE;
+}
+
+/* Listens at another name, which replaces PATH then: who finds it there is served. */
+static int listen_at(int fd, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	mode_t mask = umask(0777 & ~SERVICE_SOCKET_PERMS);
+	int error;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", NEW_SOCKET);
+	unlink(NEW_SOCKET); /* of one that was killed */
+	error = channel_refuse_descriptors(fd) < 0 ||
+				bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+				listen(fd, SOMAXCONN) < 0 || rename(address.sun_path, path) < 0
+			? -errno
+			: 0;
+	umask(mask);
+	if (error < 0)
+		unlink(NEW_SOCKET);
+	return error;
+}
+
+int socket_dir_listen(const char *subtype, char **pathp, const char **why)
+{
+	_cleanup_close_ int fd = -1, lock = -1;
+	int error;
+
+	*why = NULL;
+	error = make_path(subtype, pathp);
+	if (error == 0)
+		error = check_directory(why);
+	if (error < 0)
+		return error;
+	/* Of two at a time, both would find nobody there. */
+	lock = lockfile_take(SERVICE_LOCK_FILE, LOCKFILE_SOCKETS, true);
+	error = lock < 0 ? lock : check_place(*pathp, why);
+	fd = error < 0 ? error : new_socket();
+	if (fd < 0)
+		return fd;
+	error = listen_at(fd, *pathp);
+	return error < 0 ? error : take_fd(&fd);
+}
+
+void socket_dir_remove(const char *path, const struct stat *status)
+{
+	_cleanup_close_ int lock = lockfile_take(SERVICE_LOCK_FILE, LOCKFILE_SOCKETS, true);
+	struct stat now;
+
+	if (lock >= 0 && lstat(path, &now) == 0 && now.st_ino == status->st_ino &&
+	    now.st_dev == status->st_dev)
+		unlink(path);
+}
+
+int socket_dir_list(struct strv *types)
+{
+	_cleanup_directory_ DIR *directory = opendir(SERVICE_SOCKET_DIR);
+	const struct dirent *entry;
+	struct stat status;
+
+	if (!directory)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(directory)))
+		/* What begins with a dot is not in its place yet. */
+		if (entry->d_name[0] != '.' &&
+		    fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISSOCK(status.st_mode))
+			strv_add(types, entry->d_name);
+	return types->failed ? -ENOMEM : 0;
+}
+
+const char *socket_dir_type(const char *path)
+{
+	const size_t length = strlen(SERVICE_SOCKET_DIR);
+
+	if (strncmp(path, SERVICE_SOCKET_DIR, length) != 0 || path[length] != '/')
+		return NULL;
+	path += length + 1;
+	return *path && !strchr(path, '/') ? path : NULL;
+}
