@@ -232,7 +232,7 @@ static int serve(const struct service_configs *configs, struct service_context *
 
 static int run(int argc, char **argv)
 {
-	__attribute__((cleanup(service_configs_free))) struct service_configs configs = { 0 };
+	_cleanup_service_configs_ struct service_configs configs = { 0 };
 	struct service_context context = { .sandbox = SANDBOX_NONE, .program = -1 };
 	int error;
 

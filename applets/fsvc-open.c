@@ -13,6 +13,8 @@
 #include "broker/sandbox_check.h"
 #include "broker/server_process.h"
 
+#include "base/array.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -140,7 +142,7 @@ static int compose_options(const struct broker *broker, char **listp)
 				      broker->read_only ? "ro" : NULL };
 
 	*listp = NULL;
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		if (lists[i] && options_add_plain(listp, lists[i]) < 0)
 			return -ENOMEM;
 	return 0;
@@ -179,7 +181,7 @@ static void compose(const struct arguments *arguments, const struct broker *brok
 static int start(const struct arguments *arguments, struct server_process *server)
 {
 	struct broker *broker = server->broker;
-	__attribute__((cleanup(strv_free))) struct strv words = { 0 };
+	_cleanup_strv_ struct strv words = { 0 };
 	_cleanup_free_ char *options = NULL;
 	const char *name = arguments->server[0];
 	int result;
@@ -231,8 +233,8 @@ static int open_service(const struct arguments *arguments, struct server_process
 /* The service's life, once it has its connection. Returns the exit code. */
 static int serve(const struct arguments *arguments, struct service *service)
 {
-	__attribute__((cleanup(mount_args_free))) struct mount_args args = { 0 };
-	__attribute__((cleanup(broker_free))) struct broker broker = BROKER_NONE;
+	_cleanup_mount_args_ struct mount_args args = { 0 };
+	_cleanup_broker_ struct broker broker = BROKER_NONE;
 	struct server_process server = { .broker = &broker,
 					 .package = arguments->package,
 					 .confined = !arguments->uncontained };

@@ -12,6 +12,8 @@
 #include "probe/unit_report.h"
 #include "protocol/mount_args.h"
 
+#include "base/parse.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <locale.h>
@@ -48,8 +50,7 @@ static const char help[] =
 	"\n"
 	"Exit code: 0 all is well; 1 wrong usage, or a TYPE has no service, or does not answer.\n";
 
-#define PATIENCE     30
-#define MOST_SECONDS 86400
+#define PATIENCE 30
 
 /* Sets of columns. */
 enum {
@@ -135,12 +136,9 @@ static const struct option options[] = {
 
 static int read_seconds(struct call *call, const char *value)
 {
-	char rest;
-
-	if (sscanf(value, "%9u%c", &call->seconds, &rest) == 1 && call->seconds > 0 &&
-	    call->seconds <= MOST_SECONDS)
+	if (parse_seconds(value, 1, &call->seconds) == 0)
 		return 0;
-	diag_error("--timeout wants 1 to %d seconds, and not '%s'", MOST_SECONDS, value);
+	diag_error("--timeout wants 1 to %d seconds, and not '%s'", MAX_SECONDS, value);
 	return -EINVAL;
 }
 

@@ -11,6 +11,10 @@
 #include "mount/mount_namespace.h"
 #include "mount/unmount.h"
 
+#include "base/array.h"
+#include "base/parse.h"
+#include "base/path.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,14 +54,12 @@ enum {
 	SOME_FAILED = 64,
 };
 
-/* As long as it takes. */
-#define FOREVER        (-1L)
-#define LONGEST_WAIT   86400
 #define LONGEST_HOLDER 512
 
 struct call {
 	int ways;
-	long seconds;
+	unsigned int seconds;  /* to wait for the server */
+	bool waits_for_ever;   /* the command line gives no time */
 	bool quiet, by_umount; /* called as umount(8) does it */
 	const char **places;   /* NULL-terminated; in argv */
 	const char *namespace;
@@ -65,12 +67,11 @@ struct call {
 
 static int read_seconds(struct call *call, const char *value)
 {
-	char *end;
-
-	call->seconds = strtol(value, &end, 10);
-	if (*value && !*end && call->seconds >= 0 && call->seconds <= LONGEST_WAIT)
+	if (parse_seconds(value, 0, &call->seconds) == 0) {
+		call->waits_for_ever = false;
 		return 0;
-	diag_error("-t wants 0 to %d seconds, and not '%s'", LONGEST_WAIT, value);
+	}
+	diag_error("-t wants 0 to %d seconds, and not '%s'", MAX_SECONDS, value);
 	return -EINVAL;
 }
 
@@ -187,7 +188,7 @@ static int complain(const struct call *call, const char *place, const struct unm
 	};
 	char holders[LONGEST_HOLDER];
 
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (words[i].error == -error) {
 			if (!call->quiet)
 				diag_error("%s %s", place, words[i].text);
@@ -205,18 +206,18 @@ static int complain(const struct call *call, const char *place, const struct unm
 
 static int wait_for_server(const struct call *call, const struct unmount *unmount, int interrupt)
 {
-	long seconds = call->seconds;
+	unsigned int seconds = call->seconds;
 	char name[32];
 	int error;
 
-	if (seconds == FOREVER)
-		seconds = call->ways == UNMOUNT_ORDERLY ? LONGEST_WAIT : 0;
+	if (call->waits_for_ever)
+		seconds = call->ways == UNMOUNT_ORDERLY ? MAX_SECONDS : 0;
 	if (seconds == 0)
 		return DONE;
 	do
-		error = unmount_wait(unmount, deadline_in((unsigned int)seconds), interrupt,
+		error = unmount_wait(unmount, deadline_in(seconds), interrupt,
 				     call->quiet ? NULL : tell_of_server);
-	while (error == -ETIMEDOUT && call->seconds == FOREVER);
+	while (error == -ETIMEDOUT && call->waits_for_ever);
 	if (error == 0)
 		return DONE;
 	if (!call->quiet)
@@ -264,14 +265,12 @@ static int unmount_all(const struct call *call, struct unmount *unmounts, int *c
 
 static bool is_called_by_umount(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-
-	return strncmp(slash ? slash + 1 : path, "umount.", strlen("umount.")) == 0;
+	return strncmp(path_basename(path), "umount.", strlen("umount.")) == 0;
 }
 
 static int run(int argc, char **argv)
 {
-	struct call call = { .seconds = FOREVER, .by_umount = is_called_by_umount(argv[0]) };
+	struct call call = { .waits_for_ever = true, .by_umount = is_called_by_umount(argv[0]) };
 	_cleanup_free_ struct unmount *unmounts = NULL;
 	_cleanup_free_ int *codes = NULL;
 

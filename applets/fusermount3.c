@@ -13,6 +13,8 @@
 #include "config.h"
 #include "protocol/channel.h"
 
+#include "base/parse.h"
+
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
@@ -64,6 +66,8 @@ static void arguments_free(struct arguments *arguments)
 	free(arguments->options);
 }
 
+#define _cleanup_arguments_ __attribute__((cleanup(arguments_free)))
+
 static int take_option(struct arguments *arguments, int option)
 {
 	switch (option) {
@@ -109,16 +113,14 @@ static int parse(int argc, char **argv, struct arguments *arguments)
 static int find_socket(void)
 {
 	const char *text = getenv(SOCKET_VARIABLE);
-	char *end;
-	long number;
+	unsigned int number;
 
 	if (!text) {
 		diag_error("no %s in the environment: this is for FUSE servers to call",
 			   SOCKET_VARIABLE);
 		return -EINVAL;
 	}
-	number = strtol(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end != '\0' || number > INT_MAX) {
+	if (parse_number(text, INT_MAX, &number) < 0) {
 		diag_error("%s is '%s', which is no descriptor", SOCKET_VARIABLE, text);
 		return -EBADF;
 	}
@@ -128,8 +130,7 @@ static int find_socket(void)
 /* Mounts what DEVICE serves. */
 static int mount_device(const struct arguments *arguments, int device)
 {
-	__attribute__((cleanup(options_free))) struct options options = { .flags = MS_NOSUID |
-										   MS_NODEV };
+	_cleanup_options_ struct options options = { .flags = MS_NOSUID | MS_NODEV };
 	_cleanup_free_ char *data = NULL;
 	struct stat status;
 	int error = options_sort(arguments->options, &options);
@@ -189,7 +190,7 @@ static int unmount(const struct arguments *arguments)
 
 static int run(int argc, char **argv)
 {
-	__attribute__((cleanup(arguments_free))) struct arguments arguments = { 0 };
+	_cleanup_arguments_ struct arguments arguments = { 0 };
 	int error = parse(argc, argv, &arguments);
 
 	/* fsvc-open reads from here what the calls point to. main forbids that, for the sake of

@@ -75,7 +75,7 @@ static int check(const struct mount_args *args)
 
 static int run(int argc, char **argv)
 {
-	__attribute__((cleanup(mount_args_free))) struct mount_args args = { 0 };
+	_cleanup_mount_args_ struct mount_args args = { 0 };
 	bool only_check = take_check(&argc, argv);
 
 	if (parse(argc, argv, &args) < 0)

@@ -7,6 +7,9 @@
 #include "base/privs.h"
 #include "config.h"
 
+#include "base/array.h"
+#include "base/path.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -21,14 +24,7 @@
 static const struct applet *const applets[] = { APPLETS(APPLET) };
 #undef APPLET
 
-#define APPLET_COUNT (sizeof(applets) / sizeof(applets[0]))
-
-static const char *last_part(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
+#define APPLET_COUNT ARRAY_SIZE(applets)
 
 /* Whether NAME is an alias, as it is or with a filesystem's type behind a dot. */
 static bool has_alias(const struct applet *applet, const char *name)
@@ -118,7 +114,7 @@ static int run_none(int argc, char **argv)
 		print_help();
 		return 0;
 	}
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		if (strcmp(argv[1], options[i].option) == 0) {
 			options[i].print();
 			return 0;
@@ -134,8 +130,8 @@ static int complain(const char *name)
 
 int main(int argc, char **argv)
 {
-	const struct applet *applet = argc > 0 ? find(last_part(argv[0])) : NULL;
-	bool is_fsvc = argc > 0 && strcmp(last_part(argv[0]), "fsvc") == 0;
+	const struct applet *applet = argc > 0 ? find(path_basename(argv[0])) : NULL;
+	bool is_fsvc = argc > 0 && strcmp(path_basename(argv[0]), "fsvc") == 0;
 	int code;
 
 	if (!applet && is_fsvc && argc > 1)

@@ -14,6 +14,8 @@
 #include "helper/mount_request.h"
 #include "mount/mount_namespace.h"
 
+#include "base/path.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -64,6 +66,8 @@ static void call_free(struct call *call)
 	free(call->server_options);
 	free(call->service_options);
 }
+
+#define _cleanup_call_ __attribute__((cleanup(call_free)))
 
 /* Adds OPTION as it is spelled, backslashes and all: the server reads them. */
 static int add(char **list, const char *option)
@@ -172,8 +176,7 @@ static int read_options(struct call *call, int argc, char **argv)
 /* What follows ".TYPE" in the name that the program was called by, or NULL. */
 static const char *type_in_name(const char *name)
 {
-	const char *slash = strrchr(name, '/');
-	const char *rest = strstr(slash ? slash + 1 : name, "mount.fuse");
+	const char *rest = strstr(path_basename(name), "mount.fuse");
 	const char *dot = rest ? strchr(rest + strlen("mount.fuse"), '.') : NULL;
 
 	return dot && dot[1] ? dot + 1 : NULL;
@@ -219,8 +222,8 @@ static int parse(struct call *call, int argc, char **argv)
 /* The command line that fuservicemount3 would have for the same mount. */
 static enum mount_result mount_by_service(const struct call *call)
 {
-	__attribute__((cleanup(strv_free))) struct strv words = { 0 };
-	__attribute__((cleanup(mount_args_free))) struct mount_args args = { 0 };
+	_cleanup_strv_ struct strv words = { 0 };
+	_cleanup_mount_args_ struct mount_args args = { 0 };
 	const char *wrong = NULL;
 
 	strv_add(&words, call->type);
@@ -311,7 +314,7 @@ static int start_server(struct call *call)
 
 static int run(int argc, char **argv)
 {
-	__attribute__((cleanup(call_free))) struct call call = { 0 };
+	_cleanup_call_ struct call call = { 0 };
 	enum mount_result result;
 
 	if (parse(&call, argc, argv) < 0)

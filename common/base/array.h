@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Arrays that grow by one.
+ * Arrays: their size, and growing by one element at a time.
  */
 #pragma once
 
 #include <stddef.h>
 #include <stdlib.h>
+
+/* The number of elements of ARRAY, which must be an array and not a pointer. */
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /*
  * Makes room for one more in ARRAY, which has COUNT elements of SIZE bytes and has grown by nothing

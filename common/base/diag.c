@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/diag.h"
 
+#include "base/array.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -37,7 +39,7 @@ static size_t utf8_character(const unsigned char *text, uint32_t *code)
 		{ 0xf8, 0xf0, 0x10000 },
 	};
 
-	for (size_t more = 0; more < sizeof(forms) / sizeof(forms[0]); more++) {
+	for (size_t more = 0; more < ARRAY_SIZE(forms); more++) {
 		if ((text[0] & forms[more].mask) != forms[more].lead)
 			continue;
 		*code = text[0] & (unsigned char)~forms[more].mask;

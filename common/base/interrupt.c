@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/interrupt.h"
 
+#include "base/array.h"
 #include "base/deadline.h"
 
 #include <errno.h>
@@ -8,15 +9,21 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-static sigset_t signals(void)
+sigset_t interrupt_signal_set(const int *numbers, size_t count)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	for (size_t i = 0; i < count; i++)
+		sigaddset(&set, numbers[i]);
 	return set;
+}
+
+static sigset_t interrupt_signals(void)
+{
+	static const int numbers[] = { INTERRUPT_SIGNALS };
+
+	return interrupt_signal_set(numbers, ARRAY_SIZE(numbers));
 }
 
 /* Catching, unlike ignoring, does not outlive an exec(2). */
@@ -27,7 +34,7 @@ static void pass_over(int number)
 
 int interrupt_open(void)
 {
-	sigset_t set = signals();
+	sigset_t set = interrupt_signals();
 	int fd;
 
 	/* A message into a pipe that nobody reads must not end what it tells of, and a file that
@@ -42,14 +49,14 @@ int interrupt_open(void)
 
 void interrupt_block(sigset_t *before)
 {
-	sigset_t set = signals();
+	sigset_t set = interrupt_signals();
 
 	sigprocmask(SIG_BLOCK, &set, before);
 }
 
 void interrupt_let_through(int64_t deadline)
 {
-	sigset_t set = signals();
+	sigset_t set = interrupt_signals();
 
 	/* A caller may have left SIGALRM ignored or blocked. With a handler, and so with a last
 	 * word, it would end no wait for a network's filesystem or a FUSE server: only what kills

@@ -5,7 +5,14 @@
 #pragma once
 
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
+
+/* The signals that ask a program to end, as the elements of an array. */
+#define INTERRUPT_SIGNALS SIGINT, SIGTERM, SIGHUP
+
+/* Return the set of the COUNT signals in NUMBERS. */
+sigset_t interrupt_signal_set(const int *numbers, size_t count);
 
 /*
  * From here on these signals end no system call but wait at the descriptor returned, a signalfd(2)

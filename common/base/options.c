@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/options.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/new_mount_api.h"
 
@@ -91,7 +92,7 @@ static const struct option_rule unknown = { "", OPTION_SERVER, 0, false };
 
 const struct option_rule *option_find(const char *option)
 {
-	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
 		const char *name = rules[i].name;
 		size_t length = strlen(name);
 		bool open_ended = name[length - 1] == '=';

@@ -84,3 +84,5 @@ struct options {
 int options_sort(const char *list, struct options *options);
 
 void options_free(struct options *options);
+
+#define _cleanup_options_ __attribute__((cleanup(options_free)))

@@ -36,3 +36,5 @@ bool strv_contains(const struct strv *words, const char *word);
 char *strv_join(const struct strv *words, char separator);
 
 void strv_free(struct strv *words);
+
+#define _cleanup_strv_ __attribute__((cleanup(strv_free)))

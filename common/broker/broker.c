@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "broker/broker.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/new_mount_api.h"
 #include "base/new_syscalls.h"
@@ -110,7 +111,7 @@ static bool is_systems(const char *path)
 		"/usr/", "/lib", "/proc/", "/sys/", "/bin/", "/sbin/"
 	};
 
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
 		if (strncmp(path, places[i], strlen(places[i])) == 0)
 			return true;
 	return false;
@@ -400,7 +401,7 @@ static const struct call {
 
 static const struct call *find_call(int number)
 {
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
 		if (calls[i].number == number)
 			return &calls[i];
 	return NULL;

@@ -55,3 +55,5 @@ int broker_answer(struct broker *broker);
 
 /* Removes the names and closes what the broker owns. */
 void broker_free(struct broker *broker);
+
+#define _cleanup_broker_ __attribute__((cleanup(broker_free)))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "broker/broker_filter.h"
 
+#include "base/array.h"
 #include "base/new_syscalls.h"
 #include "base/syscall_filter.h"
 
@@ -65,7 +66,7 @@ static const struct {
 };
 /* clang-format on */
 
-#define CALLS (sizeof(calls) / sizeof(calls[0]))
+#define CALLS ARRAY_SIZE(calls)
 
 /* An "error" of 0: the call succeeds without being done. */
 #define FAIL_WITH(error) (SECCOMP_RET_ERRNO | (error))

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "broker/path_argument.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
+#include "base/parse.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,13 +94,12 @@ static int process_of(pid_t pid)
 	return process;
 }
 
-/* The number that TEXT is, and nothing else; or -1. */
+/* Return the number that TEXT is, or -1. */
 static int whole_number(const char *text)
 {
-	char *end;
-	long number = *text >= '0' && *text <= '9' ? strtol(text, &end, 10) : -1;
+	unsigned int number;
 
-	return number >= 0 && number <= INT_MAX && *end == '\0' ? (int)number : -1;
+	return parse_number(text, INT_MAX, &number) < 0 ? -1 : (int)number;
 }
 
 /* The number of the caller's own descriptor that PATH names, or -1. */
@@ -108,7 +109,7 @@ static int named_descriptor(pid_t caller, const char *path)
 					      "/dev/fd/" };
 	int process, at = 0;
 
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
 		if (strncmp(path, places[i], strlen(places[i])) == 0)
 			return whole_number(path + strlen(places[i]));
 	/* Spelled with its pid, or as one thread among its own. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "broker/server_process.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/deadline.h"
 #include "base/diag.h"
+#include "base/interrupt.h"
 #include "broker/broker_filter.h"
 #include "config.h"
 #include "protocol/channel.h"
@@ -34,15 +36,9 @@
 
 static sigset_t signals(void)
 {
-	static const int numbers[] = {
-		SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2
-	};
-	sigset_t set;
+	static const int numbers[] = { INTERRUPT_SIGNALS, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD };
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		sigaddset(&set, numbers[i]);
-	return set;
+	return interrupt_signal_set(numbers, ARRAY_SIZE(numbers));
 }
 
 /* Puts the filter on this process and tells the parent by CONNECTION, which it closes, how to

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/open_flags.h"
+#include "base/path.h"
 #include "protocol/wire.h"
 
 #include <fcntl.h>
@@ -34,8 +35,7 @@ static int add(struct source_files *sources, const char *path, const char *mount
 {
 	struct source_file *list = reallocarray(sources->list, sources->count + 1, sizeof(*list));
 	int place = (int)(strrchr(mountpoint, '/') + 1 - mountpoint);
-	const char *slash = strrchr(path, '/');
-	const char *last = slash ? slash + 1 : path;
+	const char *last = path_basename(path);
 	struct source_file *added;
 
 	if (!list)

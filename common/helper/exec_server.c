@@ -6,6 +6,7 @@
 #include "base/diag.h"
 #include "base/new_mount_api.h"
 #include "base/options.h"
+#include "base/path.h"
 #include "base/privs.h"
 #include "base/strv.h"
 #include "mount/fuse_mount.h"
@@ -15,9 +16,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* Where a shell looks that was given no PATH, as in the early boot. */
-#define SHELL_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static int become_user(const struct exec_server *start)
 {
@@ -78,7 +76,7 @@ static const char *name_source(const struct exec_server *start, const struct opt
 /* Mounts for the server. FD: /dev/fuse. Returns 0 or a negative errno. */
 static int mount_on(const struct exec_server *start, int fd, int mountpoint, char *why, size_t size)
 {
-	__attribute__((cleanup(options_free))) struct options options = { 0 };
+	_cleanup_options_ struct options options = { 0 };
 	struct fuse_mount mount = FUSE_MOUNT_NONE;
 	struct stat status;
 	int error = sort_options(start->options, &options);
@@ -169,7 +167,7 @@ static int execute(char **argv)
 		execvp(argv[0], argv);
 		return -errno;
 	}
-	for (const char *at = SHELL_PATH; *at;) {
+	for (const char *at = PATH_DEFAULT; *at;) {
 		size_t length = strcspn(at, ":");
 
 		free(path);
@@ -188,7 +186,7 @@ static int execute(char **argv)
 
 int exec_server(const struct exec_server *start)
 {
-	__attribute__((cleanup(strv_free))) struct strv words = { 0 };
+	_cleanup_strv_ struct strv words = { 0 };
 	char device[32] = "";
 	int code, error, fd = -1;
 

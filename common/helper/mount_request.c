@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helper/mount_request.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/deadline.h"
 #include "base/diag.h"
 #include "base/interrupt.h"
+#include "base/parse.h"
 #include "config.h"
 #include "helper/policy.h"
 #include "helper/session.h"
@@ -16,9 +18,8 @@
 #include <sys/stat.h>
 
 /* Seconds until the first answer, and for the whole mount. */
-#define PATIENCE        30
-#define MOUNT_SECONDS   90
-#define LONGEST_SECONDS 86400
+#define PATIENCE      30
+#define MOUNT_SECONDS 90
 
 /* Is there where systemd runs, see sd_booted(3). */
 #define SYSTEMD_RUNS "/run/systemd/system"
@@ -26,7 +27,7 @@
 /* What interrupt.h handles in a way of its own: a caller may have had them ignored. */
 static const int handled[] = { SIGPIPE, SIGXFSZ, SIGALRM };
 
-#define HANDLED_COUNT (sizeof(handled) / sizeof(handled[0]))
+#define HANDLED_COUNT ARRAY_SIZE(handled)
 
 /* The time for the whole mount; 0 where the command line gives none that makes sense. */
 static unsigned int mount_seconds(const struct mount_args *args)
@@ -35,11 +36,10 @@ static unsigned int mount_seconds(const struct mount_args *args)
 
 	for (const char *cursor = args->options.helper ? args->options.helper : "";;) {
 		_cleanup_free_ char *value = NULL;
-		char rest;
 
 		if (options_next_value(&cursor, OPTION_TIMEOUT, &value) <= 0)
 			return seconds;
-		if (sscanf(value, "%9u%c", &seconds, &rest) != 1 || seconds > LONGEST_SECONDS)
+		if (parse_seconds(value, 1, &seconds) < 0)
 			return 0;
 	}
 }
@@ -136,7 +136,7 @@ static enum mount_result mount_line(const struct mount_args *args, const struct 
 	enum mount_result code;
 
 	if (seconds == 0) {
-		diag_error("%s wants 1 to %d seconds", OPTION_TIMEOUT, LONGEST_SECONDS);
+		diag_error("%s wants 1 to %d seconds", OPTION_TIMEOUT, MAX_SECONDS);
 		return MOUNT_RESULT_FAILED;
 	}
 	interrupt = interrupt_open();
@@ -179,7 +179,7 @@ int mount_request_find_service(const char *subtype)
 
 enum mount_result mount_request_run(const struct mount_args *args, bool optional)
 {
-	__attribute__((cleanup(policy_free))) struct policy policy = { 0 };
+	_cleanup_policy_ struct policy policy = { 0 };
 	enum mount_result result;
 	struct sigaction actions[HANDLED_COUNT];
 	sigset_t mask;

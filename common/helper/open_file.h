@@ -45,3 +45,5 @@ int open_file(const struct open_file_request *request, struct opened_file *opene
 	      const char **why);
 
 void open_file_close(struct opened_file *opened);
+
+#define _cleanup_opened_file_ __attribute__((cleanup(open_file_close)))

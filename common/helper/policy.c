@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helper/policy.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/diag.h"
 #include "base/fdpath.h"
@@ -290,7 +291,7 @@ static bool is_table_option(const struct policy *policy, const char *option)
 {
 	static const char *const names[] = { "user=", "uhelper=", "helper=" };
 
-	for (size_t i = 0; !policy->root && i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0; !policy->root && i < ARRAY_SIZE(names); i++)
 		if (strncmp(option, names[i], strlen(names[i])) == 0)
 			return false;
 	return !strpbrk(option, MEANT_OTHERWISE) && option_find(option)->class == OPTION_TABLE &&
@@ -363,7 +364,7 @@ static bool holds_files(int fd)
 
 	if (fstatfs(fd, &status) < 0)
 		return false;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		/* Some architectures extend the sign of 32 bits. */
 		if ((uint32_t)status.f_type == known[i].type)
 			return true;

@@ -89,3 +89,5 @@ int policy_mountpoint(const struct policy *policy, int fd, const char **why);
 
 /* May the caller have one mount more? A part of policy_mountpoint() that asks no filesystem. */
 int policy_mount_count(const struct policy *policy, const char **why);
+
+#define _cleanup_policy_ __attribute__((cleanup(policy_free)))

@@ -264,7 +264,7 @@ static const struct command {
 static int answer_open(struct session *session, const struct command *command,
 		       const struct wire_packet *packet, int malformed)
 {
-	__attribute__((cleanup(open_file_close))) struct opened_file opened = OPENED_FILE_NONE;
+	_cleanup_opened_file_ struct opened_file opened = OPENED_FILE_NONE;
 	const char *path = malformed < 0 ? WIRE_UNKNOWN_PATH : packet->text;
 	int error = malformed;
 

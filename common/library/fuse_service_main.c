@@ -6,6 +6,9 @@
 
 #include "fuse_service.h"
 
+#include "base/array.h"
+#include "base/interrupt.h"
+
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -53,9 +56,10 @@ static int serve(struct fuse *fuse, const struct fuse_cmdline_opts *opts)
  */
 static void ignore_signals(void)
 {
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
+	static const int numbers[] = { INTERRUPT_SIGNALS };
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		signal(numbers[i], SIG_IGN);
 }
 
 /* Mounts FUSE and serves it until it is unmounted. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "listener/listener.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/deadline.h"
 #include "base/diag.h"
+#include "base/interrupt.h"
 #include "listener/subuid.h"
 #include "protocol/channel.h"
 #include "protocol/socket_dir.h"
@@ -213,12 +215,9 @@ static void interrupt_each(long microseconds)
 static int open_signals(struct listener *listener)
 {
 	const struct sigaction interruption = { .sa_handler = interrupt, .sa_flags = SA_RESTART };
-	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
-	sigset_t set;
+	static const int numbers[] = { INTERRUPT_SIGNALS, SIGCHLD };
+	sigset_t set = interrupt_signal_set(numbers, ARRAY_SIZE(numbers));
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		sigaddset(&set, numbers[i]);
 	/* Who reads what is said may go away; and who started this may have ignored its children.
 	 */
 	signal(SIGPIPE, SIG_IGN);

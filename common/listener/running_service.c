@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/diag.h"
+#include "base/path.h"
 #include "protocol/channel.h"
 
 #include <fcntl.h>
@@ -15,8 +16,6 @@
 
 /* Where a service finds its connection, see sd_listen_fds(3). */
 #define CONNECTION 3
-
-#define PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* How it is told to whoever ends all processes at last that one is to be spared; and to who waits
  * for the end of those that serve the root filesystem that it is one, see doc/initramfs.md. The
@@ -50,10 +49,9 @@ static int make_command(const struct service_config *config, const struct caller
 /* Its own name for itself alone: what is executed stands in OFFER. */
 static int mark_spared(struct strv *command)
 {
-	const char *slash = strrchr(command->argv[0], '/');
 	char *name;
 
-	if (asprintf(&name, SPARED_SERVICE "%s", slash ? slash + 1 : command->argv[0]) < 0)
+	if (asprintf(&name, SPARED_SERVICE "%s", path_basename(command->argv[0])) < 0)
 		return -ENOMEM;
 	free(command->argv[0]);
 	command->argv[0] = name;
@@ -63,8 +61,8 @@ static int mark_spared(struct strv *command)
 static int execute(const struct service_context *context, const struct service_config *config,
 		   struct strv *command)
 {
-	static const char *const usual[] = { PATH, "LANG=C.UTF-8", "TZ=:/etc/localtime",
-					     "LISTEN_FDS=1", NULL };
+	static const char *const usual[] = { "PATH=" PATH_DEFAULT, "LANG=C.UTF-8",
+					     "TZ=:/etc/localtime", "LISTEN_FDS=1", NULL };
 	struct strv environment = { 0 };
 	char process[32];
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "listener/service_config.h"
 
+#include "base/array.h"
 #include "base/diag.h"
+#include "base/parse.h"
 #include "sandbox/sandbox.h"
 
 #include <errno.h>
@@ -44,7 +46,7 @@ static const struct option {
 /* The option that WORD is, and its value, "" for none; or NULL. */
 static const struct option *find(const char *word, const char **value)
 {
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
 		size_t length = strlen(options[i].name);
 
 		*value = word + length;
@@ -57,13 +59,12 @@ static const struct option *find(const char *word, const char **value)
 
 static int take_number(const char *value, unsigned int *number)
 {
-	char rest;
+	unsigned int parsed;
 
-	/* scanf(3) takes a sign as well. */
-	return *value >= '0' && *value <= '9' && sscanf(value, "%9u%c", number, &rest) == 1 &&
-			       *number > 0
-		       ? 0
-		       : -EINVAL;
+	if (parse_number(value, 999999999, &parsed) < 0 || parsed == 0)
+		return -EINVAL;
+	*number = parsed;
+	return 0;
 }
 
 static int take_size(const char *value, uint64_t *size)
@@ -216,7 +217,7 @@ int service_configs_add(struct service_configs *configs, char *const *words, siz
 
 static int add_line(struct service_configs *configs, char *line, const char *where)
 {
-	__attribute__((cleanup(strv_free))) struct strv words = { 0 };
+	_cleanup_strv_ struct strv words = { 0 };
 	char *rest = NULL;
 
 	for (char *word = strtok_r(line, " \t\n", &rest); word && *word != '#';

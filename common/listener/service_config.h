@@ -50,3 +50,5 @@ int service_configs_add(struct service_configs *configs, char *const *words, siz
 int service_configs_read(struct service_configs *configs, FILE *file, const char *name);
 
 void service_configs_free(struct service_configs *configs);
+
+#define _cleanup_service_configs_ __attribute__((cleanup(service_configs_free)))

@@ -87,7 +87,7 @@ static void add_process(struct names *names, int process, const char *pid)
 
 static void add_mounts(struct names *names, int parent)
 {
-	__attribute__((cleanup(mountinfo_free))) struct mountinfo mount = { 0 };
+	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
 	_cleanup_file_ FILE *table = mountinfo_open();
 	char text[256];
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "mount/fuse_mount.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/fdpath.h"
 #include "base/new_mount_api.h"
@@ -72,7 +73,7 @@ static int configure_flags(int context, unsigned long flags)
 		{ MS_LAZYTIME, "lazytime" },
 	};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		int error = 0;
 
 		if (flags & names[i].flag)
@@ -99,7 +100,7 @@ static unsigned int mount_attributes(unsigned long flags)
 	};
 	unsigned int attributes = 0;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (flags & names[i].flag)
 			attributes |= names[i].attribute;
 	/* The three settings of access times exclude each other; the stricter one is taken. */

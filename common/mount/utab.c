@@ -166,7 +166,7 @@ static int copy(FILE *old, FILE *table, size_t without, const struct strv *targe
 /* Fills the new table, which takes the place of the old one by rename(2). */
 static int fill(FILE *table, const struct change *change)
 {
-	__attribute__((cleanup(strv_free))) struct strv targets = { 0 };
+	_cleanup_strv_ struct strv targets = { 0 };
 	_cleanup_file_ FILE *old = fopen(TABLE, "re");
 	_cleanup_free_ char *line = NULL;
 	struct stat status;

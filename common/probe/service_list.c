@@ -4,6 +4,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/diag.h"
+#include "base/path.h"
 #include "probe/unix_listeners.h"
 #include "protocol/handshake.h"
 #include "protocol/socket_dir.h"
@@ -49,7 +50,7 @@ static struct service_info *add(struct service_list *services, const char *type)
 
 static int add_sockets(struct service_list *services)
 {
-	__attribute__((cleanup(strv_free))) struct strv types = { 0 };
+	_cleanup_strv_ struct strv types = { 0 };
 	int error = socket_dir_list(&types);
 
 	for (size_t i = 0; error == 0 && i < types.count; i++)
@@ -62,7 +63,7 @@ static int add_sockets(struct service_list *services)
 static char *text_of(struct systemd *systemd, const char *unit, const char *interface,
 		     const char *property)
 {
-	__attribute__((cleanup(strv_free))) struct strv value = { 0 };
+	_cleanup_strv_ struct strv value = { 0 };
 
 	if (systemd_property(systemd, unit, interface, property, &value) < 0 || value.count == 0 ||
 	    !value.argv[0][0])
@@ -80,7 +81,7 @@ static int64_t number_of(struct systemd *systemd, const char *unit, const char *
 /* The type that UNIT is the socket of, by where it listens or else by its name; or NULL. */
 static char *type_of(struct systemd *systemd, const char *unit)
 {
-	__attribute__((cleanup(strv_free))) struct strv listen = { 0 };
+	_cleanup_strv_ struct strv listen = { 0 };
 	const char *type = NULL;
 
 	systemd_property(systemd, unit, SYSTEMD_SOCKET, "Listen", &listen);
@@ -94,27 +95,20 @@ static char *type_of(struct systemd *systemd, const char *unit)
 	return strndup(unit, strlen(unit) - strlen(UNIT_SUFFIX));
 }
 
-static const char *last_part(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 /* The server's program, by the command line of SERVICE. */
 static char *server_of(struct systemd *systemd, const char *service)
 {
-	__attribute__((cleanup(strv_free))) struct strv command = { 0 };
+	_cleanup_strv_ struct strv command = { 0 };
 	size_t at = 0;
 
 	/* The program's path, the words of its command line, and more. */
 	systemd_property(systemd, service, SYSTEMD_SERVICE, "ExecStart", &command);
 	if (command.count == 0)
 		return NULL;
-	if (strcmp(last_part(command.argv[0]), RUNNER) == 0)
+	if (strcmp(path_basename(command.argv[0]), RUNNER) == 0)
 		while (at < command.count && strcmp(command.argv[at++], "--") != 0)
 			;
-	return at < command.count ? strdup(last_part(command.argv[at])) : NULL;
+	return at < command.count ? strdup(path_basename(command.argv[at])) : NULL;
 }
 
 static int add_unit(struct service_list *services, struct systemd *systemd, const char *unit)
@@ -147,7 +141,7 @@ static int add_unit(struct service_list *services, struct systemd *systemd, cons
 
 static int add_units(struct service_list *services, struct systemd *systemd)
 {
-	__attribute__((cleanup(strv_free))) struct strv units = { 0 };
+	_cleanup_strv_ struct strv units = { 0 };
 	int error = systemd_list_sockets(systemd, UNIT_PATTERN, &units);
 
 	for (size_t i = 0; error == 0 && i < units.count; i++)
@@ -273,7 +267,7 @@ void service_list_free(struct service_list *services)
 					service->enabled, service->server, service->service,
 					service->failure, service->closed, service->open };
 
-		for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++)
+		for (size_t t = 0; t < ARRAY_SIZE(texts); t++)
 			free(texts[t]);
 	}
 	free(services->items);

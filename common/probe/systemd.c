@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "probe/systemd.h"
 
+#include "base/path.h"
 #include "config.h"
 
 #include <errno.h>
@@ -178,7 +179,7 @@ static int read_words(struct systemd *lib, sd_bus_message *message, struct strv 
 static int list(struct systemd *lib, const char *method, const char *pattern, size_t stride,
 		struct strv *units)
 {
-	__attribute__((cleanup(strv_free))) struct strv words = { 0 };
+	_cleanup_strv_ struct strv words = { 0 };
 	sd_bus_message *reply = NULL;
 	int error = lib->sd_bus_call_method(lib->bus, NAME, MANAGER, NAME ".Manager", method, NULL,
 					    &reply, "asas", 0, 1, pattern);
@@ -187,8 +188,7 @@ static int list(struct systemd *lib, const char *method, const char *pattern, si
 		error = read_words(lib, reply, &words);
 	lib->sd_bus_message_unref(reply);
 	for (size_t i = 0; error >= 0 && i + stride <= words.count; i += stride) {
-		const char *slash = strrchr(words.argv[i], '/');
-		const char *name = slash ? slash + 1 : words.argv[i];
+		const char *name = path_basename(words.argv[i]);
 		bool alias = stride == FILE_WORDS && strcmp(words.argv[i + 1], "alias") == 0;
 
 		if (!alias && !strstr(name, "@.") && !strv_contains(units, name))

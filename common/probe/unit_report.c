@@ -120,7 +120,7 @@ static void explain(const struct meaning *meaning, const char *value, struct str
 static int ask(struct systemd *systemd, const char *unit, const char *interface,
 	       const char *property, char **valuep)
 {
-	__attribute__((cleanup(strv_free))) struct strv words = { 0 };
+	_cleanup_strv_ struct strv words = { 0 };
 	int error = systemd_property(systemd, unit, interface, property, &words);
 
 	if (error < 0 && error != -ENOENT)
@@ -140,7 +140,7 @@ static bool is_there(struct systemd *systemd, const char *unit)
 
 int unit_report_describe(struct systemd *systemd, const char *service, char **closedp, char **openp)
 {
-	__attribute__((cleanup(strv_free))) struct strv closed = { 0 }, open = { 0 };
+	_cleanup_strv_ struct strv closed = { 0 }, open = { 0 };
 	char text[sizeof(meanings)];
 	struct meaning meaning;
 	int error = 0;

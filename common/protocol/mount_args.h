@@ -40,3 +40,5 @@ void mount_args_free(struct mount_args *args);
  * points into TYPE.
  */
 const char *mount_args_subtype(const char *type);
+
+#define _cleanup_mount_args_ __attribute__((cleanup(mount_args_free)))

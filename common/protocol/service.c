@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "protocol/service.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/deadline.h"
 #include "base/diag.h"
+#include "base/parse.h"
 #include "protocol/argv_memfd.h"
 #include "protocol/wire.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,14 +30,13 @@
 /* The helper may have to wait for a disk to spin up before it answers. */
 #define SESSION_SECONDS 600
 
-/* An environment variable as a number, -1 where it is none. */
-static long number_from_environment(const char *name)
+/* Return the number in the environment variable NAME, or -1. */
+static int number_from_environment(const char *name)
 {
 	const char *text = getenv(name);
-	char *end = NULL;
-	long number = text && *text ? strtol(text, &end, 10) : -1;
+	unsigned int number;
 
-	return end && *end == '\0' ? number : -1;
+	return !text || parse_number(text, INT_MAX, &number) < 0 ? -1 : (int)number;
 }
 
 /* The socket that was passed on; -ENOENT for none. */
@@ -42,10 +44,10 @@ static int passed_socket(void)
 {
 	struct sockaddr_storage address = { 0 };
 	socklen_t length = sizeof(address);
-	long count;
+	int count;
 	int error;
 
-	if (number_from_environment("LISTEN_PID") != (long)getpid())
+	if (number_from_environment("LISTEN_PID") != getpid())
 		return -ENOENT;
 	count = number_from_environment("LISTEN_FDS");
 	if (count <= 0)
@@ -250,7 +252,7 @@ int service_ask_mount(struct service *service, const struct service_mount *mount
 		{ .kind = WIRE_MOUNT, .flags = mount->flags },
 	};
 
-	for (size_t i = 0; i < sizeof(packets) / sizeof(packets[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(packets); i++) {
 		bool says_nothing =
 			(packets[i].kind == WIRE_OPTIONS || packets[i].kind == WIRE_TABLE) &&
 			!packets[i].text;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "sandbox/sandbox.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/privs.h"
 #include "sandbox/landlock.h"
@@ -176,9 +177,9 @@ const struct sandbox_layer sandbox_layers[] = {
 };
 /* clang-format on */
 
-const size_t sandbox_layer_count = sizeof(sandbox_layers) / sizeof(sandbox_layers[0]);
+const size_t sandbox_layer_count = ARRAY_SIZE(sandbox_layers);
 
-_Static_assert(sizeof(sandbox_layers) / sizeof(sandbox_layers[0]) <= SANDBOX_MAX_LAYERS,
+_Static_assert(ARRAY_SIZE(sandbox_layers) <= SANDBOX_MAX_LAYERS,
 	       "a set of pieces has a bit for each");
 
 bool sandbox_has_required_layers(uint32_t missing)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "sandbox/sandbox_limits.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/new_mount_api.h"
 
@@ -75,7 +76,7 @@ int sandbox_limits_apply(const struct limits *limits, bool together, int proc)
 	if (limits->as_root && error == -EACCES)
 		error = 0;
 
-	for (size_t i = 0; error == 0 && i < sizeof(table) / sizeof(table[0]); i++)
+	for (size_t i = 0; error == 0 && i < ARRAY_SIZE(table); i++)
 		error = limit(table[i].resource, table[i].most);
 	return error;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "sandbox/sandbox_root.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/diag.h"
 #include "base/strv.h"
@@ -117,7 +118,7 @@ static int show(const char *path)
 
 static int show_all(char *const *more)
 {
-	for (size_t i = 0; i < sizeof(usual_paths) / sizeof(usual_paths[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(usual_paths); i++) {
 		int error = show(usual_paths[i]);
 
 		if (error < 0 && error != -ENOENT)
@@ -149,10 +150,10 @@ static int furnish(uid_t uid, char *const *more)
 {
 	int error = 0;
 
-	for (size_t i = 0; i < sizeof(own_directories) / sizeof(own_directories[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(own_directories); i++)
 		if (error == 0)
 			error = make_directory(own_directories[i]);
-	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
 		if (error == 0 &&
 		    mknod(devices[i].path, S_IFCHR | 0666, makedev(1, devices[i].minor)) < 0)
 			error = -errno;
@@ -187,7 +188,7 @@ static int list_mounts(struct strv *targets)
  */
 static int cover_root(void)
 {
-	__attribute__((cleanup(strv_free))) struct strv targets = { 0 };
+	_cleanup_strv_ struct strv targets = { 0 };
 	_cleanup_close_ int before = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int new = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int error = before < 0 || new < 0 ? -errno : list_mounts(&targets);

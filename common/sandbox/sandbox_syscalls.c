@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "sandbox/sandbox_syscalls.h"
 
+#include "base/array.h"
 #include "base/new_syscalls.h"
 #include "base/syscall_filter.h"
 
@@ -176,8 +177,8 @@ static const struct syscall_filter_rule calls[] = {
 
 int sandbox_syscalls_filter(void)
 {
-	struct syscall_filter_rule rules[sizeof(calls) / sizeof(calls[0])];
+	struct syscall_filter_rule rules[ARRAY_SIZE(calls)];
 
 	memcpy(rules, calls, sizeof(calls));
-	return syscall_filter_install(rules, sizeof(calls) / sizeof(calls[0]), FAIL_WITH(EPERM), 0);
+	return syscall_filter_install(rules, ARRAY_SIZE(calls), FAIL_WITH(EPERM), 0);
 }

@@ -6,8 +6,6 @@
 
 #include <linux/mount.h>
 
-#define _cleanup_options_ __attribute__((cleanup(options_free)))
-
 static void each_option_finds_its_class(void **state)
 {
 	static const struct {

@@ -5,12 +5,10 @@
 
 #include <stdlib.h>
 
-#define _cleanup_words_ __attribute__((cleanup(strv_free)))
-
 static void strv_stand_in_their_order(void **state)
 {
 	static const char *const more[] = { "b", "c d", NULL };
-	_cleanup_words_ struct strv words = { 0 };
+	_cleanup_strv_ struct strv words = { 0 };
 
 	(void)state;
 	strv_add(&words, "a");
@@ -26,7 +24,7 @@ static void names_are_replaced_wherever_they_stand(void **state)
 	struct strv_expansion expansions[] = { { "{uid}", "1000", false },
 					       { "{source}", "/a/{uid}", false },
 					       { NULL, NULL, false } };
-	_cleanup_words_ struct strv words = { 0 };
+	_cleanup_strv_ struct strv words = { 0 };
 
 	(void)state;
 	strv_add_expanded(&words, "uid={uid},gid={uid}", expansions);
@@ -42,7 +40,7 @@ static void names_are_replaced_wherever_they_stand(void **state)
 
 static void strv_are_found_and_joined(void **state)
 {
-	_cleanup_words_ struct strv words = { 0 };
+	_cleanup_strv_ struct strv words = { 0 };
 	char *text = strv_join(&words, ',');
 
 	(void)state;

@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <linux/mount.h>
 
-#define _cleanup_line_ __attribute__((cleanup(mount_args_free)))
-
 /* Parses the words given, of which the first is argv[0]. */
 #define PARSE(line, wrong, ...)                                                                    \
 	mount_args_parse((int)COUNT(((const char *const[]){ __VA_ARGS__ })),                       \
@@ -15,7 +13,7 @@
 
 static void source_mountpoint_type_and_options_are_found_anywhere(void **state)
 {
-	_cleanup_line_ struct mount_args args = { 0 };
+	_cleanup_mount_args_ struct mount_args args = { 0 };
 	const char *wrong;
 
 	(void)state;
@@ -37,7 +35,7 @@ static void source_mountpoint_type_and_options_are_found_anywhere(void **state)
 static void the_server_gets_the_line_without_the_type(void **state)
 {
 	static const char *const wanted[] = { "x", "-o", "ro", "s", "m", "-oa", "-d" };
-	_cleanup_line_ struct mount_args args = { 0 };
+	_cleanup_mount_args_ struct mount_args args = { 0 };
 	const char *wrong;
 
 	(void)state;
@@ -51,7 +49,7 @@ static void the_server_gets_the_line_without_the_type(void **state)
 
 static void behind_two_dashes_there_are_no_options(void **state)
 {
-	_cleanup_line_ struct mount_args args = { 0 };
+	_cleanup_mount_args_ struct mount_args args = { 0 };
 	const char *wrong;
 
 	(void)state;
@@ -63,7 +61,7 @@ static void behind_two_dashes_there_are_no_options(void **state)
 
 static void what_cannot_be_read_is_named(void **state)
 {
-	_cleanup_line_ struct mount_args args = { 0 };
+	_cleanup_mount_args_ struct mount_args args = { 0 };
 	const char *wrong;
 
 	(void)state;
@@ -79,7 +77,7 @@ static void what_cannot_be_read_is_named(void **state)
 
 static void r_and_w_are_ro_and_rw(void **state)
 {
-	_cleanup_line_ struct mount_args args = { 0 };
+	_cleanup_mount_args_ struct mount_args args = { 0 };
 	const char *wrong;
 
 	(void)state;
@@ -108,7 +106,7 @@ static void a_type_names_a_service_or_none(void **state)
 
 static void fuseblk_is_asked_for_by_type_or_option(void **state)
 {
-	_cleanup_line_ struct mount_args args = { 0 };
+	_cleanup_mount_args_ struct mount_args args = { 0 };
 	const char *wrong;
 
 	(void)state;
