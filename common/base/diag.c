@@ -4,6 +4,7 @@
 #include "base/array.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -90,6 +91,13 @@ size_t diag_printable(char *buffer, size_t size, const char *text)
 	return used;
 }
 
+/* Write LINE in one call, so that lines of several processes do not mix. */
+static void write_line(const char *line, size_t size)
+{
+	while (write(STDERR_FILENO, line, size) < 0 && errno == EINTR)
+		;
+}
+
 static void __attribute__((format(printf, 2, 0)))
 print_line(const char *kind, const char *format, va_list arguments)
 {
@@ -107,9 +115,7 @@ print_line(const char *kind, const char *format, va_list arguments)
 		used += 3;
 	}
 	line[used++] = '\n';
-	/* One write, so that lines of several processes do not mix. */
-	while (write(STDERR_FILENO, line, used) < 0 && errno == EINTR)
-		;
+	write_line(line, used);
 	errno = saved;
 }
 
@@ -129,4 +135,37 @@ void diag_warning(const char *format, ...)
 	va_start(arguments, format);
 	print_line("warning: ", format, arguments);
 	va_end(arguments);
+}
+
+void diag_usage_error(const char *format, ...)
+{
+	char hint[LINE_MAX_BYTES];
+	va_list arguments;
+	int saved = errno;
+	int length = snprintf(hint, sizeof(hint), "Try '%.64s --help' for more information.\n",
+			      diag_program());
+
+	va_start(arguments, format);
+	print_line("", format, arguments);
+	va_end(arguments);
+	write_line(hint, (size_t)length);
+	errno = saved;
+}
+
+void diag_getopt_error(int result, char *const *argv)
+{
+	const char *word = argv[optind - 1];
+	bool is_long = strncmp(word, "--", 2) == 0;
+	int name_length = (int)strcspn(word, "=");
+
+	if (result == ':' && is_long)
+		diag_usage_error("option '%s' requires an argument", word);
+	else if (result == ':')
+		diag_usage_error("option '-%c' requires an argument", optopt);
+	else if (optopt == 0)
+		diag_usage_error("unrecognized option '%s'", word);
+	else if (is_long && word[name_length] == '=')
+		diag_usage_error("option '%.*s' doesn't allow an argument", name_length, word);
+	else
+		diag_usage_error("invalid option -- '%c'", optopt);
 }

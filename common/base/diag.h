@@ -28,6 +28,19 @@ void diag_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void diag_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
+ * Print a usage error in the form of getopt_long(3) and coreutils: "PROGRAM: FORMAT", then a second
+ * line, "Try 'PROGRAM --help' for more information." Do not change errno.
+ */
+void diag_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Print the usage error that getopt_long(3) has just reported for ARGV by its return value RESULT,
+ * '?' or ':', in the form of diag_usage_error(). The caller must set opterr to 0, and OPTSTRING
+ * must contain the leading ':' that makes getopt_long() return ':' for a missing argument.
+ */
+void diag_getopt_error(int result, char *const *argv);
+
+/*
  * Writes TEXT into BUFFER of SIZE bytes, with every control character, every byte that is no UTF-8
  * and every character that reorders text as \xNN. Always ends in a NUL; what does not fit is left
  * out. Returns the length.
