@@ -209,7 +209,7 @@ static int serve(const struct service_configs *configs, struct service_context *
 		diag_error("cannot contain services without /proc: %s", strerror(-error));
 		return error;
 	}
-	error = socket_dir_make(&why);
+	error = socket_dir_create(&why);
 	if (error < 0) {
 		diag_error("cannot use " SERVICE_SOCKET_DIR "%s%s: %s", why ? ": " : "",
 			   why ? why : "", strerror(-error));

@@ -127,7 +127,7 @@ static int check_contained(const struct arguments *arguments)
 	const char *what;
 
 	if (arguments->uncontained ||
-	    (!privs_left(&what) && !sandbox_check_missing(arguments->remote, &what)))
+	    (!privs_find_any(&what) && !sandbox_check_missing(arguments->remote, &what)))
 		return 0;
 	diag_error("refusing to run %s: the service has %s; see its unit, or use --uncontained",
 		   arguments->server[0], what);
@@ -138,12 +138,12 @@ static int check_contained(const struct arguments *arguments)
 static int compose_options(const struct broker *broker, char **listp)
 {
 	const struct options *options = &broker->args->options;
-	const char *const lists[] = { options->rest, options->kernel,
+	const char *const lists[] = { options->server, options->kernel,
 				      broker->read_only ? "ro" : NULL };
 
 	*listp = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-		if (lists[i] && options_add_plain(listp, lists[i]) < 0)
+		if (lists[i] && options_add_unescaped(listp, lists[i]) < 0)
 			return -ENOMEM;
 	return 0;
 }
@@ -166,7 +166,7 @@ static void compose(const struct arguments *arguments, const struct broker *brok
 	strv_add(words, spared ? spared : arguments->server[0]);
 	for (char **server = arguments->server + 1; *server; server++)
 		strv_add_expanded(words, *server, expansions);
-	strv_add_all(words, broker->args->others);
+	strv_add_all(words, broker->args->server_args);
 	if (!expansions[0].used && !expansions[1].used) {
 		strv_add(words, broker_source(broker));
 		strv_add(words, broker->mountpoint);
@@ -244,7 +244,7 @@ static int serve(const struct arguments *arguments, struct service *service)
 	broker.args = &args;
 	broker.user = arguments->as_root ? 0 : arguments->user;
 	result = open_service(arguments, &server);
-	service_goodbye(service, result < 0 ? 1 : (uint32_t)result);
+	service_send_goodbye(service, result < 0 ? 1 : (uint32_t)result);
 	service_free(service);
 	broker.service = NULL;
 	if (result != 0) {

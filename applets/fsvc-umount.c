@@ -235,7 +235,7 @@ static int unmount_one(const struct call *call, const char *place, struct unmoun
 	*unmount = UNMOUNT_NONE;
 	error = unmount_find(place, unmount);
 	if (error == 0)
-		error = unmount_do(unmount, call->ways);
+		error = unmount_run(unmount, call->ways);
 	return error < 0 ? complain(call, place, unmount, error) : DONE;
 }
 

@@ -72,7 +72,7 @@ static int take_option(struct arguments *arguments, int option)
 {
 	switch (option) {
 	case 'o':
-		return options_add_plain(&arguments->options, optarg);
+		return options_add_unescaped(&arguments->options, optarg);
 	case 'u':
 		arguments->unmount = true;
 		return 0;
@@ -133,7 +133,7 @@ static int mount_device(const struct arguments *arguments, int device)
 	_cleanup_options_ struct options options = { .flags = MS_NOSUID | MS_NODEV };
 	_cleanup_free_ char *data = NULL;
 	struct stat status;
-	int error = options_sort(arguments->options, &options);
+	int error = options_parse(arguments->options, &options);
 
 	if (error < 0)
 		return error;
@@ -167,7 +167,7 @@ static int mount_for_server(const struct arguments *arguments)
 		diag_error("cannot mount on %s: %s", arguments->mountpoint, strerror(-error));
 		return error;
 	}
-	error = channel_hand_over(socket, device);
+	error = channel_send_fd(socket, device);
 	if (error < 0) {
 		diag_error("cannot hand over " FUSE_DEVICE ": %s", strerror(-error));
 		(void)syscall(SYS_umount2, arguments->mountpoint, UMOUNT_PLAINLY | UMOUNT_LAZILY);

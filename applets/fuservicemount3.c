@@ -69,8 +69,8 @@ static int parse(int argc, char **argv, struct mount_args *args)
 
 static int check(const struct mount_args *args)
 {
-	return args->subtype && mount_request_find_service(args->subtype) > 0 ? MOUNT_RESULT_DONE
-									      : MOUNT_RESULT_FAILED;
+	return args->subtype && mount_request_has_service(args->subtype) > 0 ? MOUNT_RESULT_DONE
+									     : MOUNT_RESULT_FAILED;
 }
 
 static int run(int argc, char **argv)

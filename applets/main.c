@@ -138,8 +138,7 @@ int main(int argc, char **argv)
 		applet = find(argv[1]);
 	diag_set_program("fsvc");
 	/* Before anything is read, opened or printed. */
-	if (privs_guard_standard_descriptors() < 0 ||
-	    privs_become_caller(applet && applet->mounts) < 0)
+	if (privs_open_standard_fds() < 0 || privs_become_caller(applet && applet->mounts) < 0)
 		return EXIT_NO_APPLET;
 
 	if (applet && is_fsvc)

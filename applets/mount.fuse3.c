@@ -72,7 +72,7 @@ static void call_free(struct call *call)
 /* Adds OPTION as it is spelled, backslashes and all: the server reads them. */
 static int add(char **list, const char *option)
 {
-	return options_add_plain(list, option);
+	return options_add_unescaped(list, option);
 }
 
 /* An option that is for this program alone. Returns 1, 0 if it is not, or a negative errno. */
@@ -103,7 +103,7 @@ static int add_option(struct call *call, const char *option)
 
 	if (error != 0)
 		return error < 0 ? error : 0;
-	class = option_find(option)->class;
+	class = option_find_rule(option)->class;
 	call->no_dev |= strcmp(option, "nodev") == 0;
 	call->no_suid |= strcmp(option, "nosuid") == 0;
 	error = add(&call->service_options, option);
@@ -257,7 +257,7 @@ static bool may_use_service(const struct call *call)
 	const char *subtype = mount_args_subtype(call->type);
 
 	return call->source && subtype && strcmp(subtype, call->type) == 0 &&
-	       (call->wish == SERVICE_ONLY || mount_request_find_service(subtype) != 0);
+	       (call->wish == SERVICE_ONLY || mount_request_has_service(subtype) != 0);
 }
 
 static int mount_if_there_is_one(void *argument)
@@ -272,8 +272,8 @@ static int mount_if_there_is_one(void *argument)
 static enum mount_result mount_for_user(struct call *call)
 {
 	const struct passwd *user = account_by_name(call->user);
-	int result = user ? privs_run_for(user->pw_name, user->pw_uid, user->pw_gid,
-					  mount_if_there_is_one, call)
+	int result = user ? privs_run_as_user(user->pw_name, user->pw_uid, user->pw_gid,
+					      mount_if_there_is_one, call)
 			  : -ENOENT;
 
 	if (result >= 0)

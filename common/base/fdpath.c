@@ -13,7 +13,7 @@ struct fd_path fd_path(int fd)
 	return path;
 }
 
-int fd_place(int fd, char place[PATH_MAX])
+int fd_current_path(int fd, char place[PATH_MAX])
 {
 	ssize_t length = readlink(fd_path(fd).text, place, PATH_MAX - 1);
 

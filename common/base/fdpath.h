@@ -18,4 +18,4 @@ struct fd_path fd_path(int fd);
  * Where the file of FD is by now. The kernel answers: a server that mounts there is not asked.
  * Returns 0 or a negative errno.
  */
-int fd_place(int fd, char place[PATH_MAX]);
+int fd_current_path(int fd, char place[PATH_MAX]);

@@ -54,7 +54,7 @@ void interrupt_block(sigset_t *before)
 	sigprocmask(SIG_BLOCK, &set, before);
 }
 
-void interrupt_let_through(int64_t deadline)
+void interrupt_allow(int64_t deadline)
 {
 	sigset_t set = interrupt_signals();
 
@@ -67,7 +67,7 @@ void interrupt_let_through(int64_t deadline)
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-void interrupt_hold(void)
+void interrupt_disallow(void)
 {
 	interrupt_block(NULL);
 	alarm(0);

@@ -25,9 +25,9 @@ void interrupt_block(sigset_t *before);
 
 /*
  * For calls that poll cannot wait for, such as opening a file on a network that is gone: until
- * interrupt_hold() the signals, and SIGALRM at the DEADLINE of channel.h, kill the process. Only
- * where nothing would be left behind.
+ * interrupt_disallow() the signals, and SIGALRM at the DEADLINE of channel.h, kill the process.
+ * Only where nothing would be left behind.
  */
-void interrupt_let_through(int64_t deadline);
+void interrupt_allow(int64_t deadline);
 
-void interrupt_hold(void);
+void interrupt_disallow(void);

@@ -90,7 +90,7 @@ static const struct option_rule rules[] = {
 
 static const struct option_rule unknown = { "", OPTION_SERVER, 0, false };
 
-const struct option_rule *option_find(const char *option)
+const struct option_rule *option_find_rule(const char *option)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
 		const char *name = rules[i].name;
@@ -171,7 +171,7 @@ int options_next_value(const char **cursor, const char *name, char **valuep)
 	}
 }
 
-bool options_have(const char *list, const char *wanted)
+bool options_contain(const char *list, const char *wanted)
 {
 	for (const char *cursor = list ? list : "";;) {
 		_cleanup_free_ char *option = NULL;
@@ -222,7 +222,7 @@ int options_add(char **listp, const char *option)
 	return add(listp, option, ",\\");
 }
 
-int options_add_plain(char **listp, const char *option)
+int options_add_unescaped(char **listp, const char *option)
 {
 	return add(listp, option, "");
 }
@@ -240,21 +240,21 @@ static int keep_value(char **where, const char *option)
 
 static int sort_one(struct options *options, const char *option)
 {
-	const struct option_rule *rule = option_find(option);
+	const struct option_rule *rule = option_find_rule(option);
 
 	/* libfuse admits root to a mount that the kernel opens to all: it has to know it too. */
 	if (strcmp(option, "allow_root") == 0 &&
-	    options_add_plain(&options->kernel, "allow_other") < 0)
+	    options_add_unescaped(&options->kernel, "allow_other") < 0)
 		return -ENOMEM;
 	switch (rule->class) {
 	case OPTION_FLAG:
-		options->named |= rule->flag;
+		options->flag_mask |= rule->flag;
 		options->flags =
 			rule->clears ? options->flags & ~rule->flag : options->flags | rule->flag;
 		return 0;
 	case OPTION_KERNEL:
 	case OPTION_LABEL:
-		return options_add_plain(&options->kernel, option);
+		return options_add_unescaped(&options->kernel, option);
 	case OPTION_FSNAME:
 		return keep_value(&options->fsname, option);
 	case OPTION_SUBTYPE:
@@ -272,10 +272,10 @@ static int sort_one(struct options *options, const char *option)
 	case OPTION_SERVER:
 		break;
 	}
-	return options_add(&options->rest, option);
+	return options_add(&options->server, option);
 }
 
-int options_sort(const char *list, struct options *options)
+int options_parse(const char *list, struct options *options)
 {
 	int more;
 
@@ -296,7 +296,7 @@ void options_free(struct options *options)
 	free(options->kernel);
 	free(options->table);
 	free(options->helper);
-	free(options->rest);
+	free(options->server);
 	free(options->fsname);
 	free(options->subtype);
 	*options = (struct options){ 0 };

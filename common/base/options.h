@@ -37,7 +37,7 @@ struct option_rule {
 };
 
 /* The rule for one option, such as "max_read=4096"; never NULL. */
-const struct option_rule *option_find(const char *option);
+const struct option_rule *option_find_rule(const char *option);
 
 /* The value behind the first '=' of OPTION, or NULL. */
 const char *option_value(const char *option);
@@ -56,7 +56,7 @@ int options_next(const char **cursor, char **optionp);
 int options_next_value(const char **cursor, const char *name, char **valuep);
 
 /* Whether LIST, which may be NULL, has the option WANTED, to the letter. */
-bool options_have(const char *list, const char *wanted);
+bool options_contain(const char *list, const char *wanted);
 
 /*
  * Adds OPTION to the comma-separated list *LISTP, NULL being the empty one, with a backslash before
@@ -65,14 +65,14 @@ bool options_have(const char *list, const char *wanted);
 int options_add(char **listp, const char *option);
 
 /* The same, without backslashes, for the kernel, which knows none. */
-int options_add_plain(char **listp, const char *option);
+int options_add_unescaped(char **listp, const char *option);
 
 /* A list, sorted by who each option is for. */
 struct options {
-	unsigned long flags; /* MS_*: the last word on each counts */
-	unsigned long named; /* the bits of it that an option named, set or cleared */
+	unsigned long flags;     /* MS_*: the last word on each counts */
+	unsigned long flag_mask; /* the bits of it that an option named, set or cleared */
 	char *kernel, *table, *helper,
-		*rest; /* lists; NULL where empty. The rest is the server's and libfuse's */
+		*server; /* lists; NULL where empty. The rest is the server's and libfuse's */
 	char *fsname, *subtype; /* the last value, or NULL */
 	bool blkdev;
 };
@@ -81,7 +81,7 @@ struct options {
  * Sorts LIST, which may be NULL, into OPTIONS, adding to what is there. OPTION_PRIVATE ones are
  * dropped. Returns 0 or -ENOMEM; either way options_free() releases it.
  */
-int options_sort(const char *list, struct options *options);
+int options_parse(const char *list, struct options *options);
 
 void options_free(struct options *options);
 

@@ -41,7 +41,7 @@ static int set_capabilities(const struct capabilities *set)
 	return syscall(SYS_capset, &header, set->words) < 0 ? -errno : 0;
 }
 
-int privs_guard_standard_descriptors(void)
+int privs_open_standard_fds(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		if (fcntl(fd, F_GETFD) >= 0)
@@ -127,7 +127,7 @@ static int wait_for_child(pid_t child)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
 }
 
-/* For the child of privs_run_for(). */
+/* For the child of privs_run_as_user(). */
 static int act_for(const char *name, uid_t uid, gid_t gid, pid_t parent)
 {
 	int error = join_groups(name, gid);
@@ -140,8 +140,8 @@ static int act_for(const char *name, uid_t uid, gid_t gid, pid_t parent)
 	return error == 0 && getppid() != parent ? -EINTR : error;
 }
 
-int privs_run_for(const char *name, uid_t uid, gid_t gid, int (*function)(void *argument),
-		  void *argument)
+int privs_run_as_user(const char *name, uid_t uid, gid_t gid, int (*function)(void *argument),
+		      void *argument)
 {
 	pid_t parent = getpid(), child;
 	int result;
@@ -186,7 +186,8 @@ void privs_lower(void)
 	set_effective(0);
 }
 
-/* For the child of privs_as_root(). What has the caller's ids no more, the caller cannot signal. */
+/* For the child of privs_run_as_root(). What has the caller's ids no more, the caller cannot
+ * signal. */
 static int become_root(void)
 {
 	const struct capabilities none = { 0 };
@@ -202,7 +203,7 @@ static int become_root(void)
 	return set_capabilities(&none);
 }
 
-int privs_as_root(int (*function)(void *argument), void *argument)
+int privs_run_as_root(int (*function)(void *argument), void *argument)
 {
 	struct capabilities set;
 	pid_t child;
@@ -222,7 +223,7 @@ int privs_as_root(int (*function)(void *argument), void *argument)
 	return error < 0 ? error : -error;
 }
 
-bool privs_left(const char **what)
+bool privs_find_any(const char **what)
 {
 	struct capabilities set;
 
@@ -244,12 +245,12 @@ int privs_switch_user(uid_t uid, gid_t gid, bool keep)
 	return setgid(gid) < 0 || setuid(uid) < 0 ? -errno : 0;
 }
 
-int privs_leave_groups(void)
+int privs_clear_groups(void)
 {
 	return setgroups(0, NULL) < 0 ? -errno : 0;
 }
 
-int privs_give_up(void)
+int privs_clear_capabilities(void)
 {
 	const struct capabilities none = { 0 };
 	struct capabilities left;
@@ -266,7 +267,7 @@ int privs_give_up(void)
 	return error;
 }
 
-bool privs_can_drop(void)
+bool privs_can_drop_permanently(void)
 {
 	const unsigned int wanted = 1U << CAP_SETPCAP | 1U << CAP_SYS_ADMIN;
 	struct capabilities set;
@@ -300,7 +301,7 @@ static int clear_bounding_set(void)
 	return error;
 }
 
-int privs_drop_for_good(void)
+int privs_drop_permanently(void)
 {
 	const struct capabilities none = { 0 };
 	int error = clear_bounding_set();

@@ -121,7 +121,7 @@ int processes_load(struct processes *processes)
 	return error;
 }
 
-int64_t processes_memory(const struct processes *processes, pid_t pid)
+int64_t processes_get_tree_memory(const struct processes *processes, pid_t pid)
 {
 	const struct process_entry *found = find(processes, pid);
 

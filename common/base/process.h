@@ -33,6 +33,6 @@ struct processes {
 int processes_load(struct processes *processes);
 
 /* The resident memory, in bytes, of PID and all processes that have come from it; 0: not known. */
-int64_t processes_memory(const struct processes *processes, pid_t pid);
+int64_t processes_get_tree_memory(const struct processes *processes, pid_t pid);
 
 void processes_free(struct processes *processes);

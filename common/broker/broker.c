@@ -268,7 +268,7 @@ static int sort_mount_data(const struct broker *broker, const char *data, char *
 
 	/* What the caller has said holds, whether the server repeats it or not. */
 	if (broker->args->options.kernel &&
-	    options_add_plain(&kernel, broker->args->options.kernel) < 0)
+	    options_add_unescaped(&kernel, broker->args->options.kernel) < 0)
 		return -ENOMEM;
 	for (const char *cursor = data;;) {
 		_cleanup_free_ char *option = NULL;
@@ -278,13 +278,13 @@ static int sort_mount_data(const struct broker *broker, const char *data, char *
 			return more;
 		if (more == 0)
 			break;
-		if (option_find(option)->class != OPTION_KERNEL ||
+		if (option_find_rule(option)->class != OPTION_KERNEL ||
 		    (strcmp(option, "allow_other") == 0 &&
 		     !(broker->service->granted & WIRE_HELLO_ALLOW_OTHER)) ||
 		    (strncmp(option, "blksize=", strlen("blksize=")) == 0 &&
 		     !broker->args->options.blkdev))
 			continue;
-		if (options_add_plain(&kernel, option) < 0)
+		if (options_add_unescaped(&kernel, option) < 0)
 			return -ENOMEM;
 	}
 	*kernelp = take_pointer(kernel);
@@ -299,7 +299,7 @@ static int ask_mount(struct broker *broker, const struct notification *notificat
 	struct service_mount mount = {
 		.source = args->options.fsname ? args->options.fsname : args->source,
 		.mountpoint = args->mountpoint,
-		.table_options = args->no_table ? "-n" : args->options.table,
+		.table_options = args->no_utab ? "-n" : args->options.table,
 		.fuseblk = args->options.blkdev, /* servers ask for it out of habit */
 	};
 	int error = 0;
@@ -321,7 +321,7 @@ static int ask_mount(struct broker *broker, const struct notification *notificat
 		return error;
 	mount.kernel_options = kernel;
 	mount.flags = (uint32_t)(args->options.flags | (broker->read_only ? MS_RDONLY : 0) | flags);
-	error = service_ask_mount(broker->service, &mount);
+	error = service_request_mount(broker->service, &mount);
 	broker->mounted = error >= 0;
 	return error;
 }

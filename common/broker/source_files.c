@@ -23,9 +23,10 @@ int source_files_ask(struct service *service, const char *path, int flags, uint3
 
 	if (!service)
 		return -ENOTCONN;
-	error = service_request(service, path, (uint32_t)flags & PASSED_FLAGS, 0, request_flags);
+	error = service_request_file(service, path, (uint32_t)flags & PASSED_FLAGS, 0,
+				     request_flags);
 	if (error >= 0)
-		error = service_receive(service, path, &fd);
+		error = service_receive_file(service, path, &fd);
 	return error < 0 ? error : fd;
 }
 

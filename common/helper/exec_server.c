@@ -9,7 +9,7 @@
 #include "base/path.h"
 #include "base/privs.h"
 #include "base/strv.h"
-#include "mount/fuse_mount.h"
+#include "mount/create_mount.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -59,8 +59,8 @@ static int sort_options(const char *list, struct options *options)
 		if (strcmp(option, "allow_root") != 0 && options_add(&wanted, option) < 0)
 			return -ENOMEM;
 	}
-	error = options_sort(wanted, options);
-	if (options_have(list, "auto_unmount"))
+	error = options_parse(wanted, options);
+	if (options_contain(list, "auto_unmount"))
 		options->flags |= MS_NOSUID | MS_NODEV; /* libfuse does so */
 	return error;
 }
@@ -85,8 +85,8 @@ static int mount_on(const struct exec_server *start, int fd, int mountpoint, cha
 		return error;
 	if (fstat(mountpoint, &status) < 0)
 		return -errno;
-	error = fuse_mount_create(
-		&(struct fuse_mount_request){
+	error = create_mount(
+		&(struct mount_spec){
 			.subtype = options.subtype ? options.subtype : start->type,
 			.fuseblk = options.blkdev,
 			.source = name_source(start, &options),
@@ -100,8 +100,8 @@ static int mount_on(const struct exec_server *start, int fd, int mountpoint, cha
 		},
 		&mount, why, size);
 	if (error == 0)
-		error = fuse_mount_attach(&mount, mountpoint);
-	fuse_mount_discard(&mount);
+		error = attach_mount(&mount, mountpoint);
+	discard_mount(&mount);
 	return error;
 }
 
@@ -123,7 +123,7 @@ static int mount_and_drop(const struct exec_server *start, int *fdp)
 			   why[0] ? ": " : "", why);
 		return START_FAILED;
 	}
-	error = privs_drop_for_good();
+	error = privs_drop_permanently();
 	if (error < 0) {
 		diag_error("cannot drop privileges: %s", strerror(-error));
 		new_mount_api_umount(start->mountpoint);
@@ -192,12 +192,12 @@ int exec_server(const struct exec_server *start)
 
 	/* A server runs with the caller's rights: root's are root's own, and others have none here.
 	 */
-	error = privs_caller_is_root() ? 0 : privs_give_up();
+	error = privs_caller_is_root() ? 0 : privs_clear_capabilities();
 	if (error < 0) {
 		diag_error("cannot give up privileges: %s", strerror(-error));
 		return START_SYSTEM;
 	}
-	if (start->drop_privileges && !privs_can_drop()) {
+	if (start->drop_privileges && !privs_can_drop_permanently()) {
 		diag_error("drop_privileges needs CAP_SYS_ADMIN and CAP_SETPCAP: run it as root");
 		return START_USAGE;
 	}

@@ -148,14 +148,14 @@ static enum mount_result mount_line(const struct mount_args *args, const struct 
 					    .deadline = deadline_in(seconds),
 					    .interrupt = interrupt };
 	/* They may be on a network that is gone, and nothing is left behind yet. */
-	interrupt_let_through(session.channel.deadline);
+	interrupt_allow(session.channel.deadline);
 	if (args->source[0] != '/')
 		source = realpath(args->source, NULL);
 	mountpoint = open_mountpoint(policy, &session.mountpoint_mode);
-	interrupt_hold();
+	interrupt_disallow();
 	if (mountpoint < 0)
 		return MOUNT_RESULT_FAILED;
-	channel_wait_for(&session.channel, "the service to take the connection");
+	channel_set_progress(&session.channel, "the service to take the connection");
 	code = connect_service(args, &session.channel, optional);
 	if (code != MOUNT_RESULT_DONE)
 		return code;
@@ -166,7 +166,7 @@ static enum mount_result mount_line(const struct mount_args *args, const struct 
 	return code;
 }
 
-int mount_request_find_service(const char *subtype)
+int mount_request_has_service(const char *subtype)
 {
 	_cleanup_free_ char *path = NULL;
 	const char *why;

@@ -18,7 +18,7 @@ enum mount_result {
  * none, and -EPERM for one that is not to be trusted: who took that for none would be led to do
  * without.
  */
-int mount_request_find_service(const char *subtype);
+int mount_request_has_service(const char *subtype);
 
 /*
  * Mounts LINE, which has a source, a mountpoint and a subtype. What fails is said in one line, but

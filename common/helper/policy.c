@@ -146,18 +146,18 @@ bool policy_allows_other(const struct policy *policy)
 /* Whether an option of the command line has this value, and it may be a file's name. */
 static bool is_option_value(const struct mount_args *args, const char *path)
 {
-	for (const char *cursor = args->options.rest ? args->options.rest : "";;) {
+	for (const char *cursor = args->options.server ? args->options.server : "";;) {
 		_cleanup_free_ char *option = NULL;
 		const char *value;
 
 		if (options_next(&cursor, &option) <= 0)
 			break;
 		value = option_value(option);
-		if (value && option_find(option)->class == OPTION_SERVER &&
+		if (value && option_find_rule(option)->class == OPTION_SERVER &&
 		    strcmp(value, path) == 0)
 			return true;
 	}
-	for (const char **other = args->others; *other; other++) {
+	for (const char **other = args->server_args; *other; other++) {
 		const char *value = option_value(*other);
 
 		if (value && strcmp(value, path) == 0)
@@ -225,10 +225,11 @@ static bool is_number(const char *text)
 static int check_kernel_option(const struct policy *policy, const char *option, bool fuseblk,
 			       const char **why)
 {
-	const struct option_rule *rule = option_find(option);
+	const struct option_rule *rule = option_find_rule(option);
 	const char *value = option_value(option);
 
-	if (rule->class == OPTION_LABEL && policy->root && options_have(policy->args->list, option))
+	if (rule->class == OPTION_LABEL && policy->root &&
+	    options_contain(policy->args->option_list, option))
 		return 0;
 	if (rule->class == OPTION_LABEL || rule->class == OPTION_PRIVATE)
 		return refuse(why, "which is not a service's to set", -EPERM);
@@ -241,8 +242,8 @@ static int check_kernel_option(const struct policy *policy, const char *option, 
 	/* A user who may show files to others must also have said so; root's word is the right. */
 	if (strcmp(option, "allow_other") == 0 &&
 	    !(policy_allows_other(policy) &&
-	      (policy->root || options_have(policy->args->list, option) ||
-	       options_have(policy->args->list, "allow_root"))))
+	      (policy->root || options_contain(policy->args->option_list, option) ||
+	       options_contain(policy->args->option_list, "allow_root"))))
 		return refuse(why, "which the caller does not allow", -EPERM);
 	return 0;
 }
@@ -263,12 +264,12 @@ int policy_kernel_options(const struct policy *policy, const char *options, bool
 		error = check_kernel_option(policy, option, fuseblk, why);
 		if (error < 0)
 			return error;
-		if (options_add_plain(&clean, option) < 0)
+		if (options_add_unescaped(&clean, option) < 0)
 			return refuse(why, "for which there is no memory", -ENOMEM);
 		/* Without it, every user could act on files that the server's modes keep from them.
 		 */
 		if (strcmp(option, "allow_other") == 0 &&
-		    options_add_plain(&clean, "default_permissions") < 0)
+		    options_add_unescaped(&clean, "default_permissions") < 0)
 			return refuse(why, "for which there is no memory", -ENOMEM);
 	}
 	*cleanp = take_pointer(clean);
@@ -294,8 +295,9 @@ static bool is_table_option(const struct policy *policy, const char *option)
 	for (size_t i = 0; !policy->root && i < ARRAY_SIZE(names); i++)
 		if (strncmp(option, names[i], strlen(names[i])) == 0)
 			return false;
-	return !strpbrk(option, MEANT_OTHERWISE) && option_find(option)->class == OPTION_TABLE &&
-	       options_have(policy->args->list, option);
+	return !strpbrk(option, MEANT_OTHERWISE) &&
+	       option_find_rule(option)->class == OPTION_TABLE &&
+	       options_contain(policy->args->option_list, option);
 }
 
 int policy_table_options(const struct policy *policy, const char *options, char **keptp,
@@ -331,9 +333,9 @@ int policy_mount_flags(const struct policy *policy, uint32_t asked, unsigned lon
 	if ((asked & ~(uint32_t)ALLOWED_MOUNT_FLAGS) != 0)
 		return refuse(why, "which act on other mounts than this one", -EPERM);
 	if (policy->root)
-		freed = guarded & caller->named & ~caller->flags;
+		freed = guarded & caller->flag_mask & ~caller->flags;
 	/* There is one setting of access times: the caller's, if there is one. */
-	if (caller->named & ACCESS_TIME_FLAGS)
+	if (caller->flag_mask & ACCESS_TIME_FLAGS)
 		asked &= ~(uint32_t)ACCESS_TIME_FLAGS;
 	*flagsp = asked | caller->flags | (guarded & ~freed);
 	return 0;
@@ -375,7 +377,7 @@ int policy_mount_count(const struct policy *policy, const char **why)
 {
 	int many = policy->root || policy->conf.mount_max < 0
 			   ? 0
-			   : mountinfo_has_fuse(policy->conf.mount_max);
+			   : mountinfo_reaches_fuse_limit(policy->conf.mount_max);
 
 	if (many < 0)
 		return refuse(why, "but the mounts that there are cannot be counted", -EPERM);

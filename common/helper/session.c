@@ -6,7 +6,7 @@
 #include "base/interrupt.h"
 #include "base/new_mount_api.h"
 #include "helper/open_file.h"
-#include "mount/utab_entry.h"
+#include "mount/utab_options.h"
 #include "protocol/argv_memfd.h"
 #include "protocol/handshake.h"
 #include "protocol/wire.h"
@@ -97,9 +97,9 @@ static int do_open(struct session *session, const struct wire_packet *packet,
 	/* Opening may hang on a network that is gone. To be ended by a signal is clean but for a
 	 * mount in its place, and for fuseblk, where the kernel would wait for the server. */
 	if (session->mount.root < 0 && (session->mount.fd < 0 || !session->fuseblk))
-		interrupt_let_through(session->channel.deadline);
+		interrupt_allow(session->channel.deadline);
 	error = open_file(&request, opened, &why);
-	interrupt_hold();
+	interrupt_disallow();
 	if (error < 0) {
 		/* The caller's own words say why a service gives up now. */
 		session->explained |= !quiet && session->reason[0] == '\0';
@@ -192,13 +192,13 @@ static int do_table(struct session *session, const struct wire_packet *packet)
 		blame(session, "the service asked for an option among '%.200s', %s: refused",
 		      packet->text, why);
 	/* It takes away an entry of its own mount: that it may. */
-	session->no_table |= error == 0 && options_have(packet->text, "-n");
+	session->no_utab |= error == 0 && options_contain(packet->text, "-n");
 	return error;
 }
 
 static int do_mount(struct session *session, const struct wire_packet *packet)
 {
-	struct fuse_mount_request request = {
+	struct mount_spec spec = {
 		.subtype = session->args->subtype,
 		.fuseblk = session->fuseblk,
 		.source = session->source,
@@ -211,14 +211,14 @@ static int do_mount(struct session *session, const struct wire_packet *packet)
 	};
 	char message[256];
 	const char *why;
-	int error = policy_mount_flags(session->policy, packet->flags, &request.flags, &why);
+	int error = policy_mount_flags(session->policy, packet->flags, &spec.flags, &why);
 
 	if (error < 0) {
 		blame(session, "the service asked for the mount flags 0x%x, %s: refused",
 		      packet->flags, why);
 		return error;
 	}
-	error = fuse_mount_create(&request, &session->mount, message, sizeof(message));
+	error = create_mount(&spec, &session->mount, message, sizeof(message));
 	if (error < 0)
 		blame(session, "the kernel refuses the mount: %s%s",
 		      message[0] ? message : strerror(-error),
@@ -229,7 +229,7 @@ static int do_mount(struct session *session, const struct wire_packet *packet)
 static int do_unmount(struct session *session, const struct wire_packet *packet)
 {
 	(void)packet;
-	fuse_mount_discard(&session->mount);
+	discard_mount(&session->mount);
 	blame(session, "the service has unmounted it again");
 	return 0;
 }
@@ -246,7 +246,7 @@ static const struct command {
 	int (*handle)(struct session *session, const struct wire_packet *packet);
 	int (*open)(struct session *session, const struct wire_packet *packet,
 		    struct opened_file *opened);
-} commands[WIRE_KINDS] = {
+} commands[WIRE_KIND_COUNT] = {
 	[WIRE_OPEN]       = { .open = do_open },
 	[WIRE_BDEV]       = { .open = do_open },
 	[WIRE_TYPE]       = { .bars = BIT(WIRE_TYPE) | MOUNTED, .handle = do_type },
@@ -281,7 +281,7 @@ static int answer(struct session *session, const struct command *command,
 	if (error == 0 && ((session->done & command->needs) != command->needs ||
 			   (session->done & command->bars) != 0)) {
 		error = -EINVAL;
-		blame(session, "the service sent %s out of order", wire_name(packet->kind));
+		blame(session, "the service sent %s out of order", wire_packet_name(packet->kind));
 	}
 	if (error == 0)
 		error = command->handle(session, packet);
@@ -310,7 +310,7 @@ static int serve_command(struct session *session)
 {
 	struct wire_packet packet;
 	const struct command *command;
-	int error = channel_check(&session->channel);
+	int error = channel_check_deadline(&session->channel);
 
 	if (error < 0)
 		return lost(session, error);
@@ -328,7 +328,7 @@ static int serve_command(struct session *session)
 		return -EPROTO;
 	}
 	if (error < 0)
-		blame(session, "the service sent a malformed %s", wire_name(packet.kind));
+		blame(session, "the service sent a malformed %s", wire_packet_name(packet.kind));
 	error = command->open ? answer_open(session, command, &packet, error)
 			      : answer(session, command, &packet, error);
 	return error < 0 ? lost(session, error) : GO_ON;
@@ -340,13 +340,13 @@ static int send_hello(struct session *session)
 
 	if (policy_allows_other(session->policy))
 		flags |= WIRE_HELLO_ALLOW_OTHER;
-	return handshake_begin(&session->channel, flags);
+	return handshake_send_hello(&session->channel, flags);
 }
 
 static int receive_version(struct session *session)
 {
 	uint16_t version;
-	int error = handshake_answer(&session->channel, &version);
+	int error = handshake_receive_reply(&session->channel, &version);
 
 	if (error < 0 && error != -EPROTO)
 		return lost(session, error);
@@ -407,13 +407,13 @@ static int shake_hands(struct session *session)
  */
 static void record(struct session *session, char **targetp)
 {
-	int error = utab_entry_add(
+	int error = utab_add_mount(
 		&(struct new_mount){
 			.source = session->source,
 			.type = session->fuseblk ? "fuseblk" : "fuse",
 			.options = session->table_options,
 			.mountpoint = session->mountpoint,
-			.server = session->channel.sender,
+			.server = session->channel.sender_pid,
 			.by_user = !session->policy->root,
 		},
 		targetp);
@@ -446,15 +446,15 @@ static int finish(struct session *session)
 				      : "");
 		return -EIO;
 	}
-	if (!session->no_table)
+	if (!session->no_utab)
 		record(session, &target);
 	/* Once more: many may have been begun. The mountpoint's filesystem may hang by now. */
 	error = policy_mount_count(session->policy, &why);
 	if (error >= 0)
-		error = fuse_mount_attach(&session->mount, session->mountpoint);
+		error = attach_mount(&session->mount, session->mountpoint);
 	if (error < 0) {
 		if (target)
-			utab_entry_remove(target);
+			utab_remove_mount(target);
 		session->reason[0] = '\0'; /* that it was not recorded is nothing to that */
 		blame(session, "cannot put the mount in place%s%s: %s", why ? ", " : "",
 		      why ? why : "", strerror(-error));
@@ -466,11 +466,11 @@ static int converse(struct session *session)
 {
 	int step = GO_ON, error;
 
-	channel_wait_for(&session->channel, "the service to answer");
+	channel_set_progress(&session->channel, "the service to answer");
 	error = shake_hands(session);
 	if (error < 0)
 		return error;
-	channel_wait_for(&session->channel, "the service to mount");
+	channel_set_progress(&session->channel, "the service to mount");
 	for (int i = 0; step == GO_ON; i++) {
 		if (i == MOST_COMMANDS) {
 			session->service_failed = true;
@@ -488,16 +488,16 @@ int session_run(struct session *session)
 
 	session->mount = FUSE_MOUNT_NONE;
 	session->fusedev = -1;
-	session->no_table = session->args->no_table;
+	session->no_utab = session->args->no_utab;
 	error = channel_refuse_descriptors(session->channel.fd);
 	if (error >= 0)
-		error = channel_identify(&session->channel);
+		error = channel_enable_sender(&session->channel);
 	if (error < 0)
 		blame(session, "cannot prepare the connection: %s", strerror(-error));
 	else
 		error = converse(session);
 	if (error < 0)
-		fuse_mount_discard(&session->mount);
+		discard_mount(&session->mount);
 	session->fusedev = close_fd(session->fusedev);
 	free(session->source);
 	free(session->kernel_options);

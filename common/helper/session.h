@@ -6,7 +6,7 @@
 #pragma once
 
 #include "helper/policy.h"
-#include "mount/fuse_mount.h"
+#include "mount/create_mount.h"
 #include "protocol/channel.h"
 
 #include <stdint.h>
@@ -24,7 +24,7 @@ struct session {
 	/* The session's own. */
 	uint32_t done; /* a bit for each command that has succeeded */
 	int fusedev;
-	bool fuseblk, no_table;
+	bool fuseblk, no_utab;
 	char *source, *kernel_options, *table_options;
 	struct fuse_mount mount;
 	uint32_t exitcode;   /* of the goodbye */

@@ -172,20 +172,21 @@ int fuse_service_parse_cmdline_opts(struct fuse_args *args, struct fuse_cmdline_
 int fuse_service_request_file(const struct fuse_service *sf, const char *path, int open_flags,
 			      mode_t create_mode, unsigned int request_flags)
 {
-	return service_request(sf->service, path, (uint32_t)open_flags, create_mode, request_flags);
+	return service_request_file(sf->service, path, (uint32_t)open_flags, create_mode,
+				    request_flags);
 }
 
 int fuse_service_request_blockdev(const struct fuse_service *sf, const char *path, int open_flags,
 				  mode_t create_mode, unsigned int request_flags,
 				  unsigned int block_size)
 {
-	return service_request_block(sf->service, path, (uint32_t)open_flags, create_mode,
-				     request_flags, block_size);
+	return service_request_block_device(sf->service, path, (uint32_t)open_flags, create_mode,
+					    request_flags, block_size);
 }
 
 int fuse_service_receive_file(const struct fuse_service *sf, const char *path, int *fdp)
 {
-	return service_receive(sf->service, path, fdp);
+	return service_receive_file(sf->service, path, fdp);
 }
 
 int fuse_service_finish_file_requests(const struct fuse_service *sf)
@@ -221,7 +222,7 @@ static int pass_options(const char *list, struct fuse_args *args)
 			return more;
 		if (more == 0)
 			break;
-		class = option_find(option)->class;
+		class = option_find_rule(option)->class;
 		if (class != OPTION_FLAG && class != OPTION_TABLE && class != OPTION_HELPER &&
 		    options_add(&passed, option) < 0)
 			return -ENOMEM;
@@ -244,7 +245,7 @@ static int sort_args(const struct fuse_args *args, struct options *noted, struct
 		else if (i > 0 && strcmp(word, "-r") == 0)
 			list = "ro";
 		if (list) {
-			error = options_sort(list, noted);
+			error = options_parse(list, noted);
 			if (error >= 0)
 				error = pass_options(list, passed);
 		} else if (i > 0 && strcmp(word, "-n") == 0) {
@@ -321,7 +322,7 @@ int fuse_service_session_mount(struct fuse_service *sf, struct fuse_session *se,
 		error = bind_session(sf->service, se);
 	}
 	if (error >= 0)
-		error = service_ask_mount(sf->service, &mount);
+		error = service_request_mount(sf->service, &mount);
 	mount_args_free(&args);
 	if (error < 0)
 		return error;
@@ -331,12 +332,12 @@ int fuse_service_session_mount(struct fuse_service *sf, struct fuse_session *se,
 
 int fuse_service_session_unmount(struct fuse_service *sf)
 {
-	return service_ask_unmount(sf->service);
+	return service_request_unmount(sf->service);
 }
 
 int fuse_service_send_goodbye(struct fuse_service *sf, int exitcode)
 {
-	return service_goodbye(sf->service, (uint32_t)exitcode);
+	return service_send_goodbye(sf->service, (uint32_t)exitcode);
 }
 
 void fuse_service_release(struct fuse_service *sf)

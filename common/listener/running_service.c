@@ -93,7 +93,7 @@ static int arrange_descriptors(int connection, int output)
 	    dup2(here, CONNECTION) < 0)
 		return -errno;
 	/* The listener wants none. */
-	return channel_take_descriptors(CONNECTION);
+	return channel_accept_descriptors(CONNECTION);
 }
 
 /* Its own, so that nothing of the machine's is kept open. */

@@ -14,7 +14,7 @@ static bool leads_to(int directory, const char *name, int mount)
 {
 	_cleanup_close_ int fd = openat(directory, name, O_PATH | O_CLOEXEC);
 
-	return fd >= 0 && mountinfo_id(fd) == mount;
+	return fd >= 0 && mountinfo_get_id(fd) == mount;
 }
 
 static bool has_open(int process, int mount)

@@ -97,14 +97,14 @@ static int ask(int fd, struct mountinfo *mount)
 	return 0;
 }
 
-int mountinfo_of(int fd, struct mountinfo *mount)
+int mountinfo_find_by_fd(int fd, struct mountinfo *mount)
 {
 	_cleanup_file_ FILE *table = NULL;
 	int id, more;
 
 	if (ask(fd, mount) == 0)
 		return 0;
-	id = mountinfo_id(fd);
+	id = mountinfo_get_id(fd);
 	if (id < 0)
 		return id;
 	table = mountinfo_open();
@@ -124,12 +124,12 @@ bool mountinfo_is_fuse(const struct mountinfo *mount)
 	       (length == strlen("fuseblk") && strncmp(type, "fuseblk", length) == 0);
 }
 
-bool mountinfo_is_of(const struct mountinfo *mount, uid_t user)
+bool mountinfo_belongs_to(const struct mountinfo *mount, uid_t user)
 {
 	char option[32];
 
 	snprintf(option, sizeof(option), "user_id=%u", user);
-	return mountinfo_is_fuse(mount) && options_have(mount->options, option);
+	return mountinfo_is_fuse(mount) && options_contain(mount->options, option);
 }
 
 /* Whether there are fewer than MOST mounts of any kind, which is quick to see. */
@@ -142,7 +142,7 @@ static bool are_few(long most)
 	return count >= 0 && count < most;
 }
 
-int mountinfo_has_fuse(long most)
+int mountinfo_reaches_fuse_limit(long most)
 {
 	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
 	_cleanup_file_ FILE *table = NULL;
@@ -158,7 +158,7 @@ int mountinfo_has_fuse(long most)
 	return more < 0 ? more : count >= most;
 }
 
-int mountinfo_id(int fd)
+int mountinfo_get_id(int fd)
 {
 	_cleanup_file_ FILE *file = NULL;
 	char path[40], line[128];

@@ -30,7 +30,7 @@ int mountinfo_next(FILE *table, struct mountinfo *mount);
  * no subtype in TYPE. Before Linux 6.12 it takes the longer the more mounts there are.
  * Returns 0, -EINVAL where the mount cannot be seen from here, or another negative errno.
  */
-int mountinfo_of(int fd, struct mountinfo *mount);
+int mountinfo_find_by_fd(int fd, struct mountinfo *mount);
 
 void mountinfo_free(struct mountinfo *mount);
 
@@ -43,17 +43,17 @@ char *mountinfo_unescape(char *text);
 bool mountinfo_is_fuse(const struct mountinfo *mount);
 
 /* Whether it is a FUSE filesystem that was mounted for USER. */
-bool mountinfo_is_of(const struct mountinfo *mount, uid_t user);
+bool mountinfo_belongs_to(const struct mountinfo *mount, uid_t user);
 
 /*
  * Whether there are at least MOST FUSE mounts, everybody's, as fusermount3 counts. Before Linux 6.8
  * it takes the longer the more mounts there are.
  * Returns 1, 0, or a negative errno.
  */
-int mountinfo_has_fuse(long most);
+int mountinfo_reaches_fuse_limit(long most);
 
 /*
  * The id of the mount that FD, which may be O_PATH, is on (Linux 3.15). Nobody is asked but the
  * kernel. Returns it, or a negative errno.
  */
-int mountinfo_id(int fd);
+int mountinfo_get_id(int fd);

@@ -6,9 +6,9 @@
 #include "base/fdpath.h"
 #include "base/interrupt.h"
 #include "base/privs.h"
-#include "mount/fuse_mount.h"
+#include "mount/create_mount.h"
 #include "mount/utab.h"
-#include "mount/utab_entry.h"
+#include "mount/utab_options.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -29,10 +29,10 @@
 static int find_by_place(int fd, struct mountinfo *mount)
 {
 	char place[PATH_MAX];
-	int error = mountinfo_of(fd, mount);
+	int error = mountinfo_find_by_fd(fd, mount);
 
 	if (error == 0)
-		error = fd_place(fd, place);
+		error = fd_current_path(fd, place);
 	if (error < 0)
 		return error;
 	return strcmp(place, mount->target) == 0 ? 0 : -EINVAL;
@@ -113,7 +113,7 @@ int unmount_find(const char *word, struct unmount *unmount)
 		return error;
 	if (!mountinfo_is_fuse(&unmount->mount))
 		return -EMEDIUMTYPE;
-	if (!privs_caller_is_root() && !mountinfo_is_of(&unmount->mount, getuid()))
+	if (!privs_caller_is_root() && !mountinfo_belongs_to(&unmount->mount, getuid()))
 		return -EPERM;
 	find_server(unmount);
 	return 0;
@@ -140,7 +140,7 @@ static int is_at(const struct place *place, const struct unmount *unmount)
 {
 	_cleanup_close_ int fd =
 		openat(place->directory, place->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	int id = fd < 0 ? -errno : mountinfo_id(fd);
+	int id = fd < 0 ? -errno : mountinfo_get_id(fd);
 
 	return id < 0 ? id : id == unmount->mount.id;
 }
@@ -235,14 +235,14 @@ static int unmount_by_name(struct unmount *unmount, int flags)
 						      : wait_for_worker(unmount, &place);
 }
 
-int unmount_do(struct unmount *unmount, int ways)
+int unmount_run(struct unmount *unmount, int ways)
 {
 	int flags =
 		(ways & UNMOUNT_FORCED ? MNT_FORCE : 0) | (ways & UNMOUNT_LAZY ? MNT_DETACH : 0);
 	int error = unmount_by_name(unmount, flags);
 
 	if (error == 0)
-		utab_entry_remove(unmount->mount.target);
+		utab_remove_mount(unmount->mount.target);
 	return error;
 }
 

@@ -45,7 +45,7 @@ enum {
  * Returns 0; -EBUSY; -ESTALE where meanwhile another mount is in the place; or what umount2(2)
  * says.
  */
-int unmount_do(struct unmount *unmount, int ways);
+int unmount_run(struct unmount *unmount, int ways);
 
 /*
  * Waits until the kernel has done with the mount and the server is gone, but no longer than until

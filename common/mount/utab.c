@@ -93,7 +93,7 @@ static bool is_of(const char *line, const char *target, const char *option)
 		return false;
 	if (option)
 		options = value_of(line, " OPTS=");
-	return !option || options_have(options, option);
+	return !option || options_contain(options, option);
 }
 
 /*
@@ -248,14 +248,14 @@ int utab_add(const struct utab_entry *entry)
 {
 	if (!entry->options && entry->server.pid == 0)
 		return 0;
-	return privs_as_root(apply, &(struct change){ .entry = entry });
+	return privs_run_as_root(apply, &(struct change){ .entry = entry });
 }
 
 void utab_remove(const char *target, const char *option)
 {
 	struct utab_entry entry = { .target = target, .options = option };
 
-	privs_as_root(apply, &(struct change){ .entry = &entry, .remove = true });
+	privs_run_as_root(apply, &(struct change){ .entry = &entry, .remove = true });
 }
 
 static int read_server(const char *line, struct process *server)
@@ -278,7 +278,8 @@ int utab_find_server(const char *target, struct process *server)
 								  : -ENOENT;
 }
 
-int utab_each_server(void (*take)(void *argument, const struct utab_entry *entry), void *argument)
+int utab_for_each_server(void (*take)(void *argument, const struct utab_entry *entry),
+			 void *argument)
 {
 	_cleanup_file_ FILE *table = fopen(TABLE, "re");
 	_cleanup_free_ char *line = NULL;
@@ -319,7 +320,8 @@ int utab_find_server(const char *target, struct process *server)
 	return -ENOENT;
 }
 
-int utab_each_server(void (*take)(void *argument, const struct utab_entry *entry), void *argument)
+int utab_for_each_server(void (*take)(void *argument, const struct utab_entry *entry),
+			 void *argument)
 {
 	(void)take, (void)argument;
 	return 0;

@@ -48,4 +48,5 @@ int utab_find_server(const char *target, struct process *server);
  * Calls TAKE, with ARGUMENT, for each mount that has a server recorded, in the order in which they
  * were mounted. Returns 0, also where there is no table, or a negative errno.
  */
-int utab_each_server(void (*take)(void *argument, const struct utab_entry *entry), void *argument);
+int utab_for_each_server(void (*take)(void *argument, const struct utab_entry *entry),
+			 void *argument);

@@ -186,7 +186,7 @@ static void describe(struct listed_mount *mounted, const struct processes *proce
 		return;
 	mounted->pid = found.pid;
 	mounted->unit = unit_of(found.pid);
-	memory = processes_memory(processes, found.pid);
+	memory = processes_get_tree_memory(processes, found.pid);
 	mounted->memory = memory > 0 ? memory : -1;
 }
 
@@ -200,7 +200,7 @@ int mount_list_load(struct mount_list *list)
 	if (error < 0 || list->count == 0)
 		return error;
 	qsort(list->items, list->count, sizeof(*list->items), by_target);
-	error = utab_each_server(take_server, list);
+	error = utab_for_each_server(take_server, list);
 	drop_others(list);
 	if (error == 0)
 		error = processes_load(&processes);

@@ -51,7 +51,7 @@ static struct service_info *add(struct service_list *services, const char *type)
 static int add_sockets(struct service_list *services)
 {
 	_cleanup_strv_ struct strv types = { 0 };
-	int error = socket_dir_list(&types);
+	int error = socket_dir_list_types(&types);
 
 	for (size_t i = 0; error == 0 && i < types.count; i++)
 		if (!add(services, types.argv[i]))
@@ -86,7 +86,7 @@ static char *type_of(struct systemd *systemd, const char *unit)
 
 	systemd_property(systemd, unit, SYSTEMD_SOCKET, "Listen", &listen);
 	for (size_t i = 0; i < listen.count && !type; i++)
-		type = socket_dir_type(listen.argv[i]);
+		type = socket_dir_parse_type(listen.argv[i]);
 	if (type)
 		return strdup(type);
 	if (fnmatch(UNIT_PATTERN, unit, 0) != 0)
@@ -230,7 +230,7 @@ static void note(struct service_info *service, const struct handshake *tried, un
 	char text[80];
 
 	service->version = tried->version > 0 ? tried->version : -1;
-	service->time = tried->milliseconds;
+	service->time = tried->elapsed_ms;
 	if (tried->error < 0)
 		service->failure =
 			strdup(explain(service, tried->error, seconds, text, sizeof(text)));
@@ -248,7 +248,7 @@ int service_list_probe(struct service_list *services, unsigned int seconds)
 			all[i].path = service->socket;
 	}
 	if (all)
-		handshake_try(all, services->count, seconds);
+		handshake_try_all(all, services->count, seconds);
 	for (size_t i = 0; all && i < services->count; i++) {
 		if (!services->items[i].chosen)
 			continue;

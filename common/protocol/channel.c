@@ -27,20 +27,20 @@ static int smaller(int a, int b)
 	return a < b ? a : b;
 }
 
-void channel_wait_for(struct channel *channel, const char *what)
+void channel_set_progress(struct channel *channel, const char *what)
 {
-	channel->waiting_for = what;
-	channel->patient_until = deadline_in_ms(PROGRESS_AFTER_MS);
+	channel->progress_description = what;
+	channel->progress_at = deadline_in_ms(PROGRESS_AFTER_MS);
 }
 
 /* Tells a person at a terminal, once and when it takes long, what is waited for. */
 static void tell_what_takes_long(struct channel *channel)
 {
-	if (!channel->waiting_for || deadline_left(channel->patient_until) > 0)
+	if (!channel->progress_description || deadline_left(channel->progress_at) > 0)
 		return;
 	if (isatty(STDERR_FILENO))
-		diag_error("waiting for %s (Ctrl-C ends it)", channel->waiting_for);
-	channel->waiting_for = NULL;
+		diag_error("waiting for %s (Ctrl-C ends it)", channel->progress_description);
+	channel->progress_description = NULL;
 }
 
 /*
@@ -59,8 +59,8 @@ static int wait_for(struct channel *channel, short events, int milliseconds)
 		int most = events ? left : smaller(left, milliseconds);
 		int ready;
 
-		if (channel->waiting_for)
-			most = smaller(most, deadline_left(channel->patient_until) + 1);
+		if (channel->progress_description)
+			most = smaller(most, deadline_left(channel->progress_at) + 1);
 		ready = poll(waits, 2, most);
 		if (ready < 0 && errno != EINTR)
 			return -errno;
@@ -74,7 +74,7 @@ static int wait_for(struct channel *channel, short events, int milliseconds)
 	}
 }
 
-int channel_check(const struct channel *channel)
+int channel_check_deadline(const struct channel *channel)
 {
 	struct pollfd interrupt = { .fd = channel->interrupt, .events = POLLIN };
 
@@ -90,7 +90,7 @@ int channel_check_buffer(int fd)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0)
 		return -errno;
-	return (size_t)size >= wire_largest_open() + BUFFER_RESERVE ? 0 : -ENOBUFS;
+	return (size_t)size >= wire_max_open_size() + BUFFER_RESERVE ? 0 : -ENOBUFS;
 }
 
 static int pass_descriptors(int fd, int whether)
@@ -106,18 +106,18 @@ int channel_refuse_descriptors(int fd)
 	return pass_descriptors(fd, 0);
 }
 
-int channel_take_descriptors(int fd)
+int channel_accept_descriptors(int fd)
 {
 	return pass_descriptors(fd, 1);
 }
 
-int channel_identify(struct channel *channel)
+int channel_enable_sender(struct channel *channel)
 {
 	int on = 1;
 
 	if (setsockopt(channel->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
 		return -errno;
-	channel->identifies = true;
+	channel->receives_sender = true;
 	return 0;
 }
 
@@ -173,16 +173,16 @@ static void attach_descriptor(struct msghdr *message, union control *control, in
  */
 static int make_room(struct channel *channel)
 {
-	if (!channel->room)
-		channel->room = malloc((size_t)2 * WIRE_PACKET_MAX);
-	return channel->room ? 0 : -ENOMEM;
+	if (!channel->buffer)
+		channel->buffer = malloc((size_t)2 * WIRE_PACKET_MAX);
+	return channel->buffer ? 0 : -ENOMEM;
 }
 
 void channel_close(struct channel *channel)
 {
 	channel->fd = close_fd(channel->fd);
-	free(channel->room);
-	channel->room = NULL;
+	free(channel->buffer);
+	channel->buffer = NULL;
 }
 
 /* Encodes PACKET in the part of the room that is for sending. Returns its size or a negative errno.
@@ -194,7 +194,7 @@ static int encode(struct channel *channel, const struct wire_packet *packet, str
 	if (error < 0)
 		return error;
 	/* The packet may point into the other part, as an answer about the path received does. */
-	data->iov_base = channel->room + WIRE_PACKET_MAX;
+	data->iov_base = channel->buffer + WIRE_PACKET_MAX;
 	size = wire_encode(packet, data->iov_base, WIRE_PACKET_MAX);
 	data->iov_len = size < 0 ? 0 : (size_t)size;
 	return size;
@@ -223,7 +223,7 @@ int channel_send(struct channel *channel, const struct wire_packet *packet, int 
 	return 0;
 }
 
-int channel_hand_over(int socket, int fd)
+int channel_send_fd(int socket, int fd)
 {
 	char byte = 0;
 	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
@@ -288,7 +288,7 @@ static pid_t receive_identity(struct msghdr *message)
 /* Receives what comes next. Returns its true size, also where the room holds but a part of it. */
 static ssize_t receive_bytes(struct channel *channel, int *fdp)
 {
-	struct iovec data = { .iov_base = channel->room, .iov_len = WIRE_PACKET_MAX };
+	struct iovec data = { .iov_base = channel->buffer, .iov_len = WIRE_PACKET_MAX };
 	union control control;
 	union identity identity;
 
@@ -301,7 +301,7 @@ static ssize_t receive_bytes(struct channel *channel, int *fdp)
 		if (fdp) {
 			message.msg_control = &control;
 			message.msg_controllen = sizeof(control);
-		} else if (channel->identifies) {
+		} else if (channel->receives_sender) {
 			message.msg_control = &identity;
 			message.msg_controllen = sizeof(identity);
 		}
@@ -311,7 +311,7 @@ static ssize_t receive_bytes(struct channel *channel, int *fdp)
 			return -ECONNRESET;
 		if (received > 0) {
 			error = fdp ? receive_descriptor(&message, fdp) : 0;
-			channel->sender = fdp ? 0 : receive_identity(&message);
+			channel->sender_pid = fdp ? 0 : receive_identity(&message);
 			return error < 0 ? error : received;
 		}
 		if (errno != EAGAIN && errno != EINTR)
@@ -333,7 +333,7 @@ int channel_receive(struct channel *channel, struct wire_packet *packet, int *fd
 	if (size < 0)
 		return (int)size;
 	/* A packet that was cut is larger than any may be: its fields are not looked at. */
-	error = wire_decode(channel->room, (size_t)size, packet);
+	error = wire_decode(channel->buffer, (size_t)size, packet);
 	if (error < 0 && fdp)
 		*fdp = close_fd(*fdp);
 	return error;

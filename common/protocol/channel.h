@@ -17,21 +17,22 @@ struct channel {
 	int interrupt;    /* a signalfd(2) that ends a wait when it is readable, or -1 */
 
 	/* Room for a packet each way, made when it is needed; channel_close() frees it. */
-	char *room;
+	char *buffer;
 
-	/* Who sent the last packet, as the kernel says; 0: not known. See channel_identify(). */
-	pid_t sender;
-	bool identifies;
+	/* Who sent the last packet, as the kernel says; 0: not known. See channel_enable_sender().
+	 */
+	pid_t sender_pid;
+	bool receives_sender;
 
-	/* See channel_wait_for(). */
-	const char *waiting_for;
-	int64_t patient_until;
+	/* See channel_set_progress(). */
+	const char *progress_description;
+	int64_t progress_at;
 };
 
 /*
  * From here on, a wait is for WHAT: a person at a terminal reads so, once, when it takes over 2 s.
  */
-void channel_wait_for(struct channel *channel, const char *what);
+void channel_set_progress(struct channel *channel, const char *what);
 
 /*
  * Connects to the SOCK_SEQPACKET socket at PATH, and stores the socket in CHANNEL->fd.
@@ -42,7 +43,7 @@ void channel_wait_for(struct channel *channel, const char *what);
 int channel_connect(struct channel *channel, const char *path);
 
 /* 0 while there is time and no signal asks to end; else -ETIMEDOUT or -EINTR. */
-int channel_check(const struct channel *channel);
+int channel_check_deadline(const struct channel *channel);
 
 /* 0 where the send buffer of the socket FD holds the protocol's largest command, else -ENOBUFS. */
 int channel_check_buffer(int fd);
@@ -54,14 +55,14 @@ int channel_check_buffer(int fd);
 int channel_refuse_descriptors(int fd);
 
 /* Undoes that, as on a connection to a socket that refuses them. The same. */
-int channel_take_descriptors(int fd);
+int channel_accept_descriptors(int fd);
 
 /*
  * From here on the kernel says who sends each packet, for CHANNEL->sender (SO_PASSCRED, unix(7)).
  * Who has accepted the connection need not be who speaks: a service manager accepts for others.
  * To be called before the first packet goes out. Returns 0 or a negative errno.
  */
-int channel_identify(struct channel *channel);
+int channel_enable_sender(struct channel *channel);
 
 /*
  * Sends PACKET, and a copy of FD with it where FD is not negative.
@@ -74,7 +75,7 @@ int channel_send(struct channel *channel, const struct wire_packet *packet, int 
  * Sends a copy of FD with one byte, as fusermount(1) does, over SOCKET, which may be of any type.
  * Returns 0 or what sendmsg(2) says.
  */
-int channel_hand_over(int socket, int fd);
+int channel_send_fd(int socket, int fd);
 
 /*
  * Receives a packet. PACKET->text is good until the next one is received.

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 
-int handshake_begin(struct channel *channel, uint32_t flags)
+int handshake_send_hello(struct channel *channel, uint32_t flags)
 {
 	struct wire_packet hello = { .kind = WIRE_HELLO,
 				     .flags = flags,
@@ -18,7 +18,7 @@ int handshake_begin(struct channel *channel, uint32_t flags)
 	return channel_send(channel, &hello, -1);
 }
 
-int handshake_answer(struct channel *channel, uint16_t *versionp)
+int handshake_receive_reply(struct channel *channel, uint16_t *versionp)
 {
 	struct wire_packet answer;
 	int error = channel_receive(channel, &answer, NULL);
@@ -57,7 +57,7 @@ static void begin(struct handshake *one)
 	if (one->error == 0)
 		one->error = channel_refuse_descriptors(one->channel.fd);
 	if (one->error == 0)
-		one->error = handshake_begin(&one->channel, 0);
+		one->error = handshake_send_hello(&one->channel, 0);
 	if (one->error == 0)
 		one->error = NOT_ANSWERED;
 }
@@ -70,9 +70,9 @@ static void advance(struct handshake *one, int milliseconds)
 	if (one->error == NOT_CONNECTED)
 		begin(one);
 	if (is_under_way(one))
-		one->milliseconds = milliseconds;
+		one->elapsed_ms = milliseconds;
 	if (one->error == NOT_ANSWERED) {
-		error = handshake_answer(&one->channel, &one->version);
+		error = handshake_receive_reply(&one->channel, &one->version);
 		if (error != -ETIMEDOUT)
 			one->error = error;
 	}
@@ -101,7 +101,7 @@ static bool advance_all(struct handshake *all, size_t count, int milliseconds,
 	return more;
 }
 
-void handshake_try(struct handshake *all, size_t count, unsigned int seconds)
+void handshake_try_all(struct handshake *all, size_t count, unsigned int seconds)
 {
 	_cleanup_free_ struct pollfd *answers = calloc(count + 1, sizeof(*answers));
 	int64_t deadline = deadline_in(seconds);
@@ -110,7 +110,7 @@ void handshake_try(struct handshake *all, size_t count, unsigned int seconds)
 
 	for (size_t i = 0; i < count; i++) {
 		all[i].error = answers ? NOT_CONNECTED : -ENOMEM;
-		all[i].milliseconds = -1;
+		all[i].elapsed_ms = -1;
 	}
 	/* No signal is held back: there is nothing to clean up. */
 	while (answers && advance_all(all, count, whole - left, answers) && left > 0) {

@@ -50,7 +50,7 @@ static int set_place(struct mount_args *args, const char *word)
 /* Each list on its own: a backslash at the end of one must not take in the next. */
 static int add_options(struct mount_args *args, const char *list)
 {
-	int error = options_sort(list, &args->options);
+	int error = options_parse(list, &args->options);
 
 	for (const char *cursor = list; error >= 0;) {
 		_cleanup_free_ char *option = NULL;
@@ -58,7 +58,7 @@ static int add_options(struct mount_args *args, const char *list)
 
 		if (more <= 0)
 			return more;
-		error = options_add(&args->list, option);
+		error = options_add(&args->option_list, option);
 	}
 	return error;
 }
@@ -71,9 +71,9 @@ static int set_switch(struct mount_args *args, const char *word, size_t *others)
 	if (strcmp(word, "-w") == 0)
 		return add_options(args, "rw");
 	if (strcmp(word, "-n") == 0)
-		args->no_table = true;
+		args->no_utab = true;
 	else
-		args->others[(*others)++] = word;
+		args->server_args[(*others)++] = word;
 	return 0;
 }
 
@@ -108,9 +108,9 @@ int mount_args_parse(int argc, const char *const *argv, struct mount_args *args,
 	bool only_places = false;
 
 	*args = (struct mount_args){ 0 };
-	args->others = calloc((size_t)argc + 1, sizeof(char *));
+	args->server_args = calloc((size_t)argc + 1, sizeof(char *));
 	args->argv = calloc((size_t)argc + 1, sizeof(char *));
-	if (!args->others || !args->argv)
+	if (!args->server_args || !args->argv)
 		return -ENOMEM;
 
 	args->argv[args->argc++] = argv[0];
@@ -139,8 +139,8 @@ int mount_args_parse(int argc, const char *const *argv, struct mount_args *args,
 
 void mount_args_free(struct mount_args *args)
 {
-	free(args->list);
-	free(args->others);
+	free(args->option_list);
+	free(args->server_args);
 	free(args->argv);
 	options_free(&args->options);
 	*args = (struct mount_args){ 0 };

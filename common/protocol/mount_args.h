@@ -14,11 +14,11 @@ struct mount_args {
 	const char *type;                /* as it is spelled, or NULL */
 	const char *subtype;             /* the type without "fuse." or "fuseblk.", or NULL */
 	bool fuseblk;                    /* the type, or the option blkdev, says fuseblk */
-	bool no_table;                   /* -n: keep no entry in user space's mount table */
-	char *list;             /* all options of all -o, one list; NULL where there is none */
-	struct options options; /* the same, sorted */
-	const char **others;    /* what is not understood here, NULL-terminated: the server's */
-	const char **argv;      /* the whole line but for -t, NULL-terminated; [0] is argv[0] */
+	bool no_utab;                    /* -n: keep no entry in user space's mount table */
+	char *option_list;        /* all options of all -o, one list; NULL where there is none */
+	struct options options;   /* the same, sorted */
+	const char **server_args; /* what is not understood here, NULL-terminated: the server's */
+	const char **argv;        /* the whole line but for -t, NULL-terminated; [0] is argv[0] */
 	int argc;
 };
 

@@ -110,7 +110,7 @@ static int answer_hello(struct service *service)
 static int receive_arguments(struct service *service)
 {
 	_cleanup_close_ int fd = -1;
-	int received, error = service_receive(service, WIRE_ARGV_NAME, &received);
+	int received, error = service_receive_file(service, WIRE_ARGV_NAME, &received);
 
 	if (error < 0)
 		return error;
@@ -124,7 +124,7 @@ static int receive_arguments(struct service *service)
 static int receive_fusedev(struct service *service)
 {
 	struct stat status;
-	int received, error = service_receive(service, WIRE_FUSEDEV_NAME, &received);
+	int received, error = service_receive_file(service, WIRE_FUSEDEV_NAME, &received);
 
 	if (error < 0)
 		return error;
@@ -177,8 +177,8 @@ int service_accept(struct service **servicep)
 	return 0;
 }
 
-int service_request(struct service *service, const char *path, uint32_t flags, uint32_t create_mode,
-		    uint32_t request_flags)
+int service_request_file(struct service *service, const char *path, uint32_t flags,
+			 uint32_t create_mode, uint32_t request_flags)
 {
 	struct wire_packet packet = { .kind = WIRE_OPEN,
 				      .open_flags = flags,
@@ -189,8 +189,8 @@ int service_request(struct service *service, const char *path, uint32_t flags, u
 	return send_packet(service, &packet);
 }
 
-int service_request_block(struct service *service, const char *path, uint32_t flags,
-			  uint32_t create_mode, uint32_t request_flags, uint32_t block_size)
+int service_request_block_device(struct service *service, const char *path, uint32_t flags,
+				 uint32_t create_mode, uint32_t request_flags, uint32_t block_size)
 {
 	struct wire_packet packet = { .kind = WIRE_BDEV,
 				      .open_flags = flags,
@@ -202,7 +202,7 @@ int service_request_block(struct service *service, const char *path, uint32_t fl
 	return send_packet(service, &packet);
 }
 
-int service_receive(struct service *service, const char *path, int *fdp)
+int service_receive_file(struct service *service, const char *path, int *fdp)
 {
 	_cleanup_close_ int fd = -1;
 	struct wire_packet packet;
@@ -239,7 +239,7 @@ static int command(struct service *service, const struct wire_packet *packet)
 	return -(int)reply.error;
 }
 
-int service_ask_mount(struct service *service, const struct service_mount *mount)
+int service_request_mount(struct service *service, const struct service_mount *mount)
 {
 	const struct wire_packet packets[] = {
 		{ .kind = WIRE_TYPE, .flags = mount->fuseblk ? WIRE_TYPE_FUSEBLK : 0 },
@@ -260,19 +260,19 @@ int service_ask_mount(struct service *service, const struct service_mount *mount
 
 		if (error < 0) {
 			diag_error("mounting: the helper refuses %s: %s",
-				   wire_name(packets[i].kind), strerror(-error));
+				   wire_packet_name(packets[i].kind), strerror(-error));
 			return error;
 		}
 	}
 	return 0;
 }
 
-int service_ask_unmount(struct service *service)
+int service_request_unmount(struct service *service)
 {
 	return command(service, &(struct wire_packet){ .kind = WIRE_UNMOUNT });
 }
 
-int service_goodbye(struct service *service, uint32_t exitcode)
+int service_send_goodbye(struct service *service, uint32_t exitcode)
 {
 	struct wire_packet packet = { .kind = WIRE_GOODBYE, .exitcode = exitcode };
 	int error;

@@ -41,31 +41,31 @@ int service_accept(struct service **servicep);
 /*
  * Asks for PATH to be opened with FLAGS; BLOCK: it must be a block device, with BLOCK_SIZE set on
  * it unless 0. QUIET: the person hears nothing of a failure. The answer is fetched by
- * service_receive().
+ * service_receive_file().
  */
-int service_request(struct service *service, const char *path, uint32_t flags, uint32_t create_mode,
-		    uint32_t request_flags);
-int service_request_block(struct service *service, const char *path, uint32_t flags,
-			  uint32_t create_mode, uint32_t request_flags, uint32_t block_size);
+int service_request_file(struct service *service, const char *path, uint32_t flags,
+			 uint32_t create_mode, uint32_t request_flags);
+int service_request_block_device(struct service *service, const char *path, uint32_t flags,
+				 uint32_t create_mode, uint32_t request_flags, uint32_t block_size);
 
 /*
  * Fetches the answer for PATH. *FDP: the descriptor, close-on-exec, which the caller owns, or the
  * negative errno with which the helper failed to open it. The return value is about the connection:
  * -EBADMSG for an answer that is about another path, or lacks its descriptor.
  */
-int service_receive(struct service *service, const char *path, int *fdp);
+int service_receive_file(struct service *service, const char *path, int *fdp);
 
 /* No descriptor is wanted any more. */
 int service_refuse_descriptors(struct service *service);
 
 /* Asks for the mount, command by command; it appears with a goodbye of 0. */
-int service_ask_mount(struct service *service, const struct service_mount *mount);
+int service_request_mount(struct service *service, const struct service_mount *mount);
 
 /* Asks to drop the mount again. */
-int service_ask_unmount(struct service *service);
+int service_request_unmount(struct service *service);
 
 /* Ends the connection; EXITCODE is 0 where the filesystem is served. A second call does nothing. */
-int service_goodbye(struct service *service, uint32_t exitcode);
+int service_send_goodbye(struct service *service, uint32_t exitcode);
 
 /* Closes what is open: nothing can be asked for any more. */
 void service_close(struct service *service);

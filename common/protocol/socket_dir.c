@@ -92,7 +92,7 @@ static int make_directory(const char *path)
 	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-int socket_dir_make(const char **why)
+int socket_dir_create(const char **why)
 {
 	_cleanup_close_ int lock = -1;
 	char path[] = SERVICE_SOCKET_DIR;
@@ -196,7 +196,7 @@ void socket_dir_remove(const char *path, const struct stat *status)
 		unlink(path);
 }
 
-int socket_dir_list(struct strv *types)
+int socket_dir_list_types(struct strv *types)
 {
 	_cleanup_directory_ DIR *directory = opendir(SERVICE_SOCKET_DIR);
 	const struct dirent *entry;
@@ -213,7 +213,7 @@ int socket_dir_list(struct strv *types)
 	return types->failed ? -ENOMEM : 0;
 }
 
-const char *socket_dir_type(const char *path)
+const char *socket_dir_parse_type(const char *path)
 {
 	const size_t length = strlen(SERVICE_SOCKET_DIR);
 

@@ -23,14 +23,13 @@ int socket_dir_find(const char *subtype, char **pathp, const char **why);
  * Makes the directory, where it is not there. *WHY as above. Returns 0, -EPERM where it is not
  * trusted, or another negative errno, also where it cannot be written.
  */
-int socket_dir_make(const char **why);
+int socket_dir_create(const char **why);
 
 /*
  * Makes the socket for SUBTYPE, with the permissions that the build says, in the place of one that
- * nobody listens at; no descriptors can be sent there (Linux 6.16), see channel_take_descriptors().
- * For root. *PATHP and *WHY as above.
- * Returns the socket, listening, which does not block; or a negative errno, -EADDRINUSE where
- * somebody listens there.
+ * nobody listens at; no descriptors can be sent there (Linux 6.16), see
+ * channel_accept_descriptors(). For root. *PATHP and *WHY as above. Returns the socket, listening,
+ * which does not block; or a negative errno, -EADDRINUSE where somebody listens there.
  */
 int socket_dir_listen(const char *subtype, char **pathp, const char **why);
 
@@ -43,9 +42,9 @@ void socket_dir_remove(const char *path, const struct stat *status);
  * Adds to TYPES the name of each socket in the directory, trusted or not.
  * Returns 0, also where there is no directory, or a negative errno.
  */
-int socket_dir_list(struct strv *types);
+int socket_dir_list_types(struct strv *types);
 
 /*
  * The type whose socket has PATH; NULL where PATH is not in the directory. It points into PATH.
  */
-const char *socket_dir_type(const char *path);
+const char *socket_dir_parse_type(const char *path);

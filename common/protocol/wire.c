@@ -25,7 +25,7 @@ struct field {
 static const struct layout {
 	char magic[5];
 	struct field fields[MAX_FIELDS];
-} layouts[WIRE_KINDS] = {
+} layouts[WIRE_KIND_COUNT] = {
 	[WIRE_HELLO]       = { "SAFT", { FIELD(U16, min_version), FIELD(U16, max_version),
 	                                 FIELD(U32, flags) } },
 	[WIRE_HELLO_REPLY] = { "LAST", { FIELD(U16, version), PADDING } },
@@ -46,7 +46,7 @@ static const struct layout {
 
 #define MAGIC_SIZE sizeof(uint32_t)
 
-const char *wire_name(enum wire_kind kind)
+const char *wire_packet_name(enum wire_kind kind)
 {
 	return layouts[kind].magic;
 }
@@ -95,12 +95,12 @@ int wire_decode(const void *buffer, size_t size, struct wire_packet *packet)
 	enum wire_kind kind = 0;
 	size_t used = MAGIC_SIZE;
 
-	*packet = (struct wire_packet){ .kind = WIRE_KINDS };
+	*packet = (struct wire_packet){ .kind = WIRE_KIND_COUNT };
 	if (size < MAGIC_SIZE)
 		return -EPROTO;
-	while (kind < WIRE_KINDS && memcmp(in, layouts[kind].magic, MAGIC_SIZE) != 0)
+	while (kind < WIRE_KIND_COUNT && memcmp(in, layouts[kind].magic, MAGIC_SIZE) != 0)
 		kind++;
-	if (kind == WIRE_KINDS)
+	if (kind == WIRE_KIND_COUNT)
 		return -EPROTO;
 	packet->kind = kind;
 	if (size > WIRE_PACKET_MAX)
@@ -181,7 +181,7 @@ int wire_encode(const struct wire_packet *packet, void *buffer, size_t size)
 	return (int)used;
 }
 
-size_t wire_largest_open(void)
+size_t wire_max_open_size(void)
 {
 	return MAGIC_SIZE + 4 * sizeof(uint32_t) + PATH_MAX;
 }

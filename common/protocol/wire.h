@@ -49,7 +49,7 @@ enum wire_kind {
 	WIRE_UNMOUNT,
 	WIRE_GOODBYE,
 	WIRE_REPLY,
-	WIRE_KINDS
+	WIRE_KIND_COUNT
 };
 
 /* One packet; which of the members hold something is in the table of wire.c. */
@@ -87,7 +87,7 @@ int wire_decode(const void *buffer, size_t size, struct wire_packet *packet);
 int wire_encode(const struct wire_packet *packet, void *buffer, size_t size);
 
 /* What the packet is called in messages: "OPEN". */
-const char *wire_name(enum wire_kind kind);
+const char *wire_packet_name(enum wire_kind kind);
 
 /* The size of an OPEN whose path takes PATH_MAX bytes: what a socket must be able to hold. */
-size_t wire_largest_open(void);
+size_t wire_max_open_size(void);

@@ -108,7 +108,7 @@ static int mount_proc(struct sandbox *sandbox)
 /* Capabilities stay for the pieces that follow. */
 static int become_user(struct sandbox *sandbox)
 {
-	int error = privs_leave_groups();
+	int error = privs_clear_groups();
 
 	if (error == 0)
 		error = privs_switch_user(sandbox->uid, sandbox->uid, true);
@@ -133,7 +133,7 @@ static int enter_user_namespace(struct sandbox *sandbox)
 static int drop_privileges(struct sandbox *sandbox)
 {
 	(void)sandbox;
-	return privs_drop_for_good();
+	return privs_drop_permanently();
 }
 
 static int confine_by_landlock(struct sandbox *sandbox)

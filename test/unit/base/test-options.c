@@ -39,7 +39,7 @@ static void each_option_finds_its_class(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(samples); i++)
-		assert_int_equal(option_find(samples[i].option)->class, samples[i].class);
+		assert_int_equal(option_find_rule(samples[i].option)->class, samples[i].class);
 }
 
 static void a_list_is_taken_apart_at_its_commas(void **state)
@@ -81,15 +81,15 @@ static void options_go_where_they_belong(void **state)
 
 	(void)state;
 	assert_int_equal(
-		options_sort("ro,nofail,max_read=4096,fsname=a\\,b,fd=9,subtype=s,blkdev,"
-			     "threads=4,x-foo=1,fsvc.file=/a,default_permissions,clone_fd,noexec",
-			     &options),
+		options_parse("ro,nofail,max_read=4096,fsname=a\\,b,fd=9,subtype=s,blkdev,"
+			      "threads=4,x-foo=1,fsvc.file=/a,default_permissions,clone_fd,noexec",
+			      &options),
 		0);
 	assert_int_equal(options.flags, MS_RDONLY | MS_NOEXEC);
 	assert_string_equal(options.kernel, "max_read=4096,default_permissions");
 	assert_string_equal(options.table, "nofail,x-foo=1");
 	assert_string_equal(options.helper, "fsvc.file=/a");
-	assert_string_equal(options.rest, "threads=4,clone_fd");
+	assert_string_equal(options.server, "threads=4,clone_fd");
 	assert_string_equal(options.fsname, "a,b");
 	assert_string_equal(options.subtype, "s");
 	assert_true(options.blkdev);
@@ -100,9 +100,9 @@ static void the_last_word_on_a_flag_counts(void **state)
 	_cleanup_options_ struct options options = { 0 };
 
 	(void)state;
-	assert_int_equal(options_sort("ro,suid,rw,nodev,dev,nodev", &options), 0);
+	assert_int_equal(options_parse("ro,suid,rw,nodev,dev,nodev", &options), 0);
 	assert_int_equal(options.flags, MS_NODEV);
-	assert_int_equal(options.named, MS_RDONLY | MS_NOSUID | MS_NODEV);
+	assert_int_equal(options.flag_mask, MS_RDONLY | MS_NOSUID | MS_NODEV);
 }
 
 static void allow_root_opens_the_mount_and_tells_libfuse(void **state)
@@ -110,9 +110,9 @@ static void allow_root_opens_the_mount_and_tells_libfuse(void **state)
 	_cleanup_options_ struct options options = { 0 };
 
 	(void)state;
-	assert_int_equal(options_sort("allow_root", &options), 0);
+	assert_int_equal(options_parse("allow_root", &options), 0);
 	assert_string_equal(options.kernel, "allow_other");
-	assert_string_equal(options.rest, "allow_root");
+	assert_string_equal(options.server, "allow_root");
 }
 
 static void nothing_sorts_into_nothing(void **state)
@@ -120,11 +120,11 @@ static void nothing_sorts_into_nothing(void **state)
 	_cleanup_options_ struct options options = { 0 };
 
 	(void)state;
-	assert_int_equal(options_sort(NULL, &options), 0);
-	assert_int_equal(options_sort(",,", &options), 0);
+	assert_int_equal(options_parse(NULL, &options), 0);
+	assert_int_equal(options_parse(",,", &options), 0);
 	assert_null(options.kernel);
-	assert_null(options.rest);
-	assert_int_equal(options.named, 0);
+	assert_null(options.server);
+	assert_int_equal(options.flag_mask, 0);
 }
 
 int main(void)

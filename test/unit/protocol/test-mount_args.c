@@ -24,11 +24,11 @@ static void source_mountpoint_type_and_options_are_found_anywhere(void **state)
 	assert_string_equal(args.mountpoint, "/mnt");
 	assert_string_equal(args.type, "fuse.ext4");
 	assert_string_equal(args.subtype, "ext4");
-	assert_string_equal(args.list, "ro,a=b,noexec");
+	assert_string_equal(args.option_list, "ro,a=b,noexec");
 	assert_int_equal(args.options.flags, MS_RDONLY | MS_NOEXEC);
-	assert_true(args.no_table);
-	assert_string_equal(args.others[0], "-d");
-	assert_null(args.others[1]);
+	assert_true(args.no_utab);
+	assert_string_equal(args.server_args[0], "-d");
+	assert_null(args.server_args[1]);
 	assert_false(args.fuseblk);
 }
 

@@ -42,7 +42,7 @@ static const struct {
 static void each_packet_is_encoded_as_specified(void **state)
 {
 	(void)state;
-	assert_int_equal(COUNT(samples), WIRE_KINDS);
+	assert_int_equal(COUNT(samples), WIRE_KIND_COUNT);
 	for (size_t i = 0; i < COUNT(samples); i++) {
 		char buffer[64];
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "mount/utab_entry.h"
+#include "mount/utab_options.h"
 
 #include "base/account.h"
 #include "base/cleanup.h"
 #include "base/fdpath.h"
 #include "base/options.h"
 #include "base/privs.h"
-#include "mount/fuse_mount.h"
+#include "mount/create_mount.h"
 #include "mount/mountinfo.h"
 #include "mount/utab.h"
 
@@ -48,13 +48,13 @@ static int collect_options(const struct new_mount *record, char **list)
 	if (record->by_user && record->options && strlen(record->options) > LONGEST_OPTIONS)
 		return -E2BIG;
 	if (record->options)
-		error = options_add_plain(list, record->options);
+		error = options_add_unescaped(list, record->options);
 	if (error == 0 && record->by_user)
 		error = add_user(list);
 	if (error == 0 && record->by_user)
-		error = options_add_plain(list, USERS_HELPER);
+		error = options_add_unescaped(list, USERS_HELPER);
 	if (error == 0 && access(SYSTEMD_RUNS, F_OK) == 0)
-		error = options_add_plain(list, DEPENDENCE);
+		error = options_add_unescaped(list, DEPENDENCE);
 	return error;
 }
 
@@ -66,18 +66,18 @@ static int find_target(int mountpoint, char **targetp)
 {
 	_cleanup_mountinfo_ struct mountinfo around = { 0 };
 	char target[PATH_MAX];
-	int error = fd_place(mountpoint, target);
+	int error = fd_current_path(mountpoint, target);
 
 	/* In this order: what is there afterwards was there before. */
 	if (error == 0)
-		error = mountinfo_of(mountpoint, &around);
+		error = mountinfo_find_by_fd(mountpoint, &around);
 	if (error < 0)
 		return error;
 	*targetp = strdup(target);
 	return *targetp ? 0 : -ENOMEM;
 }
 
-int utab_entry_add(const struct new_mount *record, char **targetp)
+int utab_add_mount(const struct new_mount *record, char **targetp)
 {
 	_cleanup_free_ char *options = NULL;
 	/* As the kernel shows it: libmount takes an entry for a mount's only where both agree. */
@@ -99,7 +99,7 @@ int utab_entry_add(const struct new_mount *record, char **targetp)
 	return utab_add(&entry);
 }
 
-void utab_entry_remove(const char *target)
+void utab_remove_mount(const char *target)
 {
 	_cleanup_free_ char *user = NULL;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "mount/fuse_mount.h"
+#include "mount/create_mount.h"
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -7,7 +7,6 @@
 #include "base/new_mount_api.h"
 #include "base/options.h"
 #include "base/privs.h"
-#include "base/statx.h"
 #include "mount/mountinfo.h"
 
 #include <fcntl.h>
@@ -15,17 +14,14 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-/* Where the kernel lists each FUSE connection by its device number, see fuse(4). */
-#define CONNECTIONS "/sys/fs/fuse/connections"
-
 /* What the helper itself says to the kernel, and no service. */
-static int add_private_options(const struct fuse_mount_request *request, char **list)
+static int add_private_options(const struct mount_spec *spec, char **list)
 {
 	char text[128];
 
-	snprintf(text, sizeof(text), "fd=%d,rootmode=%o,user_id=%u,group_id=%u", request->fusedev,
-		 request->rootmode & S_IFMT, request->user, request->group);
-	return options_add_plain(list, text);
+	snprintf(text, sizeof(text), "fd=%d,rootmode=%o,user_id=%u,group_id=%u", spec->fusedev,
+		 spec->rootmode & S_IFMT, spec->user, spec->group);
+	return options_add_unescaped(list, text);
 }
 
 static int configure(int context, unsigned int command, const char *key, const char *value)
@@ -124,19 +120,19 @@ static void read_message(int context, char *message, size_t size)
 		memmove(message, message + 2, strlen(message) - 1);
 }
 
-static int build_superblock(int context, const struct fuse_mount_request *request)
+static int build_superblock(int context, const struct mount_spec *spec)
 {
 	_cleanup_free_ char *private = NULL;
-	int error = add_private_options(request, &private);
+	int error = add_private_options(spec, &private);
 
 	if (error >= 0)
-		error = configure(context, FSCONFIG_SET_STRING, "source", request->source);
+		error = configure(context, FSCONFIG_SET_STRING, "source", spec->source);
 	if (error >= 0)
-		error = configure(context, FSCONFIG_SET_STRING, "subtype", request->subtype);
+		error = configure(context, FSCONFIG_SET_STRING, "subtype", spec->subtype);
 	if (error >= 0)
-		error = configure_flags(context, request->flags);
-	if (error >= 0 && request->options)
-		error = configure_list(context, request->options);
+		error = configure_flags(context, spec->flags);
+	if (error >= 0 && spec->options)
+		error = configure_list(context, spec->options);
 	if (error >= 0)
 		error = configure_list(context, private);
 	if (error >= 0)
@@ -144,21 +140,20 @@ static int build_superblock(int context, const struct fuse_mount_request *reques
 	return error;
 }
 
-static int create_detached(const struct fuse_mount_request *request, struct fuse_mount *mount,
-			   char *message, size_t size)
+static int create_detached(const struct mount_spec *spec, struct fuse_mount *mount, char *message,
+			   size_t size)
 {
 	_cleanup_close_ int context = -1;
 	int error;
 
 	privs_raise();
-	context = new_mount_api_fsopen(request->fuseblk ? "fuseblk" : "fuse");
+	context = new_mount_api_fsopen(spec->fuseblk ? "fuseblk" : "fuse");
 	if (context < 0) {
 		error = -errno;
 	} else {
-		error = build_superblock(context, request);
+		error = build_superblock(context, spec);
 		if (error >= 0) {
-			mount->fd =
-				new_mount_api_fsmount(context, mount_attributes(request->flags));
+			mount->fd = new_mount_api_fsmount(context, mount_attributes(spec->flags));
 			error = mount->fd < 0 ? -errno : 0;
 		}
 	}
@@ -173,7 +168,7 @@ static bool is_mount_of(int root, uid_t user)
 {
 	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
 
-	return mountinfo_of(root, &mount) == 0 && mountinfo_is_of(&mount, user);
+	return mountinfo_find_by_fd(root, &mount) == 0 && mountinfo_belongs_to(&mount, user);
 }
 
 /*
@@ -187,28 +182,27 @@ static int open_root(const char *place, uid_t user)
 	return root >= 0 && is_mount_of(root, user) ? take_fd(&root) : -1;
 }
 
-static int create_attached(const struct fuse_mount_request *request, struct fuse_mount *mount)
+static int create_attached(const struct mount_spec *spec, struct fuse_mount *mount)
 {
 	_cleanup_free_ char *type = NULL, *data = NULL, *place = NULL;
-	struct fd_path path = fd_path(request->mountpoint);
+	struct fd_path path = fd_path(spec->mountpoint);
 	int error;
 
-	if (request->options && options_add_plain(&data, request->options) < 0)
+	if (spec->options && options_add_unescaped(&data, spec->options) < 0)
 		return -ENOMEM;
-	if (add_private_options(request, &data) < 0 ||
-	    asprintf(&type, "%s.%s", request->fuseblk ? "fuseblk" : "fuse", request->subtype) < 0)
+	if (add_private_options(spec, &data) < 0 ||
+	    asprintf(&type, "%s.%s", spec->fuseblk ? "fuseblk" : "fuse", spec->subtype) < 0)
 		return -ENOMEM;
 	place = realpath(path.text, NULL);
 	if (!place)
 		return -errno;
 	privs_raise();
-	error = new_mount_api_mount(request->source, path.text, type, request->flags, data) < 0
-			? -errno
-			: 0;
+	error = new_mount_api_mount(spec->source, path.text, type, spec->flags, data) < 0 ? -errno
+											  : 0;
 	privs_lower();
 	if (error < 0)
 		return error;
-	mount->root = open_root(place, request->user);
+	mount->root = open_root(place, spec->user);
 	return mount->root < 0 ? -ESTALE : 0;
 }
 
@@ -225,71 +219,17 @@ static bool has_new_api(void)
 	       !(new_mount_api_move_mount(-1, -1) < 0 && errno == ENOSYS);
 }
 
-int fuse_mount_create(const struct fuse_mount_request *request, struct fuse_mount *mount,
-		      char *message, size_t size)
+int create_mount(const struct mount_spec *spec, struct fuse_mount *mount, char *message,
+		 size_t size)
 {
-	struct fuse_mount_request shortened = *request;
+	struct mount_spec shortened = *spec;
 	char source[FUSE_MOUNT_MAX_SOURCE + 1];
 
 	message[0] = '\0';
 	*mount = FUSE_MOUNT_NONE;
-	snprintf(source, sizeof(source), "%s", request->source);
-	if (!request->fuseblk)
+	snprintf(source, sizeof(source), "%s", spec->source);
+	if (!spec->fuseblk)
 		shortened.source = source;
 	return has_new_api() ? create_detached(&shortened, mount, message, size)
 			     : create_attached(&shortened, mount);
-}
-
-int fuse_mount_attach(struct fuse_mount *mount, int mountpoint)
-{
-	int error = 0;
-
-	if (mount->fd >= 0) {
-		privs_raise();
-		error = new_mount_api_move_mount(mount->fd, mountpoint) < 0 ? -errno : 0;
-		privs_lower();
-	}
-	if (error < 0)
-		return error;
-	mount->fd = close_fd(mount->fd);
-	mount->root = close_fd(mount->root);
-	return 0;
-}
-
-/*
- * Ends the FUSE connection of the mount that FD is on. A superblock that goes away asks its fuseblk
- * server to finish, and waits for the answer: a hostile one would never give it. Best effort, since
- * a plain fuse mount needs none of it.
- */
-static void abort_connection(int fd)
-{
-	struct statx status;
-	_cleanup_close_ int file = -1;
-	char path[sizeof(CONNECTIONS "//abort") + 20];
-
-	/* DONT_SYNC: the kernel answers from what it has, the server is not asked. */
-	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &status) < 0)
-		return;
-	/* The name is the kernel's own form of a device number: 12 bits of major, 20 of minor. */
-	snprintf(path, sizeof(path), CONNECTIONS "/%u/abort",
-		 status.stx_dev_major << 20 | status.stx_dev_minor);
-	privs_raise();
-	file = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-	if (file >= 0)
-		(void)!write(file, "1", 1); /* or it has ended already */
-	privs_lower();
-}
-
-void fuse_mount_discard(struct fuse_mount *mount)
-{
-	if (mount->fd >= 0)
-		abort_connection(mount->fd);
-	mount->fd = close_fd(mount->fd);
-	if (mount->root < 0)
-		return;
-	abort_connection(mount->root);
-	privs_raise();
-	new_mount_api_umount(fd_path(mount->root).text);
-	privs_lower();
-	mount->root = close_fd(mount->root);
 }

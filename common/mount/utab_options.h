@@ -22,7 +22,7 @@ struct new_mount {
  * now, under which it is recorded; the caller frees it. NULL where it has none.
  * Returns 0 or a negative errno, see utab_add().
  */
-int utab_entry_add(const struct new_mount *record, char **targetp);
+int utab_add_mount(const struct new_mount *record, char **targetp);
 
 /* Takes the record of a mount on TARGET away: of a user only the user's own. */
-void utab_entry_remove(const char *target);
+void utab_remove_mount(const char *target);
