@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fsvc-listen: a service manager for filesystems in one process, where systemd is not.
+ * fsvc-listen: a service manager for FUSE services, for systems without systemd.
  */
 #include "applet.h"
 #include "base/cleanup.h"
@@ -16,11 +16,11 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-/* What is open beside a descriptor for each service. */
+/* Descriptors that the listener needs besides one for each service. */
 #define OWN_FILES 256
 
-/* No descriptor that a service is given has a number from here on. */
-#define HIGH 10
+/* The lowest number for a descriptor that must not collide with those that a service gets. */
+#define FIRST_FREE_FD 10
 
 #define FILE_OPTION "--file="
 
@@ -28,41 +28,39 @@ static const char help[] =
 	"Usage: fsvc-listen [OPTIONS] TYPE -- SERVER [ARGUMENTS]\n"
 	"       fsvc-listen --file=FILE\n"
 	"\n"
-	"Makes the socket of TYPE, and starts SERVER, any FUSE server, as a service of its own for each "
-	"mount,\n"
-	"contained, where there is no systemd to do that. Ends with SIGTERM, SIGINT or SIGHUP, and "
-	"leaves what is\n"
-	"mounted alone. For root.\n"
+	"Create the socket of TYPE, and start SERVER in a sandbox for each mount. SERVER can be any\n"
+	"FUSE server. On SIGTERM, SIGINT or SIGHUP, remove the socket and exit; existing mounts are not\n"
+	"affected. Must be run by root.\n"
 	"\n"
 	"Options:\n"
-	"  --file=FILE              offer what FILE says: [OPTIONS] TYPE -- SERVER [ARGUMENTS] in each "
-	"line\n"
-	"  --read-only              the server only reads\n"
-	"  --options=WORD           what stands before the server's options instead of -o; none: it "
-	"gets none\n"
-	"  --as-root                the server believes to be run by root, instead of who mounts\n"
-	"  --as-itself              the server knows that it is nobody, instead of believing to be who "
-	"mounts\n"
-	"  --package=NAME           the package that the server is in, for who has to install it\n"
-	"  --service                the server is a service by itself, such as one built on libfsvc\n"
-	"  --show=PATH              the server sees PATH too, read-only, beside /usr, /bin, /sbin, /lib "
-	"and /lib64\n"
-	"  --memory=BYTES           for each mount; K, M and G may follow; 1G if not said otherwise\n"
-	"  --processes=NUMBER       for each mount, threads too; 256\n"
-	"  --mounts=NUMBER          of this type at a time; 4096\n"
-	"  --mounts-of-user=NUMBER  of this type, for one user; 1024\n"
-	"  --root-filesystem        it is the machine's: at shutdown the server is to be spared\n"
-	"  --allow-missing=PIECE,...  start services although the kernel lacks these pieces of their "
-	"sandbox\n"
-	"  --help                   this text\n"
-	"  --version                the version\n"
+	"  --file=FILE              read the services from FILE, one in each line:\n"
+	"                           [OPTIONS] TYPE -- SERVER [ARGUMENTS]\n"
+	"  --read-only              open the source read-only and mount read-only\n"
+	"  --options=WORD           pass WORD before the mount options instead of -o;\n"
+	"                           none: do not pass mount options to the server\n"
+	"  --as-root                emulate user ID 0 instead of the caller's user ID\n"
+	"  --as-itself              do not emulate a user ID\n"
+	"  --package=NAME           name of the package that contains SERVER\n"
+	"  --service                SERVER implements the service protocol itself\n"
+	"  --show=PATH              make PATH visible to the server, read-only\n"
+	"  --memory=BYTES           memory limit of each service; suffixes K, M, G; default: 1G\n"
+	"  --processes=NUMBER       maximum number of processes and threads of each service;\n"
+	"                           default: 256\n"
+	"  --mounts=NUMBER          maximum number of mounts of this type; default: 4096\n"
+	"  --mounts-of-user=NUMBER  maximum number of mounts of this type for each user;\n"
+	"                           default: 1024\n"
+	"  --root-filesystem        the mount becomes the root filesystem of the machine\n"
+	"  --allow-missing=LAYER,...  start services even if the kernel does not support these\n"
+	"                           layers of the sandbox\n"
+	"  --help                   print this help and exit\n"
+	"  --version                print the version and exit\n"
 	"\n"
-	"Exit code: 0 after a signal; 1 for wrong usage, or where a service cannot be contained, or the "
-	"system failed.\n";
+	"Exit status: 0 after a signal; 1 if an argument is invalid, if services cannot be sandboxed,\n"
+	"or if a system call failed.\n";
 
-/* What whoever started this has left open is for no service: a directory would be a way out of the
+/* Mark all inherited descriptors close-on-exec: an open directory would let a service leave its
  * sandbox. */
-static int keep_descriptors(void)
+static int close_inherited_on_exec(void)
 {
 	_cleanup_directory_ DIR *directory = opendir("/proc/self/fd");
 	const struct dirent *entry;
@@ -82,12 +80,12 @@ static int read_file(const char *name, struct service_configs *configs)
 
 	if (!file) {
 		error = -errno;
-		diag_error("%s: %s", name, strerror(-error));
+		diag_error("%s: cannot open: %s", name, strerror(-error));
 		return error;
 	}
 	error = service_configs_read(configs, file, name);
 	if (error == 0 && configs->count == 0) {
-		diag_error("%s offers nothing", name);
+		diag_error("%s: the file contains no services", name);
 		error = -EINVAL;
 	}
 	return error;
@@ -97,95 +95,100 @@ static int parse(int argc, char **argv, struct service_configs *configs)
 {
 	if (argc == 2 && strncmp(argv[1], FILE_OPTION, strlen(FILE_OPTION)) == 0)
 		return read_file(argv[1] + strlen(FILE_OPTION), configs);
-	return service_configs_add(configs, argv + 1, (size_t)argc - 1, "");
+	return service_configs_add(configs, argv + 1, (size_t)argc - 1, NULL);
 }
 
-/* Each service that runs has a descriptor here: no user may take the last one of another type. */
-static void raise_limit(const struct service_configs *configs)
+/* Raise the limit of open files: each running service needs a descriptor, and the mounts of one
+ * type must not use up the descriptors of another. */
+static void raise_file_limit(const struct service_configs *configs)
 {
-	rlim_t most = OWN_FILES, hard;
+	rlim_t wanted = OWN_FILES, hard;
 	struct rlimit limit;
 
 	for (size_t i = 0; i < configs->count; i++)
-		most += configs->list[i].most;
+		wanted += configs->list[i].max_mounts;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
 	hard = limit.rlim_max;
-	limit.rlim_cur = limit.rlim_max = hard < most ? most : hard;
+	limit.rlim_cur = limit.rlim_max = hard < wanted ? wanted : hard;
 	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
 		return;
-	/* Beyond that takes CAP_SYS_RESOURCE, which root has not in every container. */
-	diag_warning("no more than %llu files can be open, which %llu mounts would need: %s",
-		     (unsigned long long)hard, (unsigned long long)most, strerror(errno));
+	/* Raising the hard limit needs CAP_SYS_RESOURCE, which root lacks in some containers. */
+	diag_warning("limit of open files is %llu, fewer than the %llu for the maximum number of "
+		     "mounts: %s",
+		     (unsigned long long)hard, (unsigned long long)wanted, strerror(errno));
 	limit.rlim_cur = limit.rlim_max = hard;
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* What all offers are content to do without. */
-static uint32_t allowed_by_all(const struct service_configs *configs)
+/* Return the layers that may be missing for every type. */
+static uint32_t optional_for_all(const struct service_configs *configs)
 {
-	uint32_t allowed = UINT32_MAX;
+	uint32_t layers = UINT32_MAX;
 
 	for (size_t i = 0; i < configs->count; i++)
-		allowed &= configs->list[i].allowed;
-	return allowed;
+		layers &= configs->list[i].optional_layers;
+	return layers;
 }
 
-/* Says what is missing. Returns 0 where services may start nevertheless. */
-static int judge(const int errors[SANDBOX_MAX_LAYERS], uint32_t allowed, uint32_t *missing)
+/*
+ * Report the layers that failed in ERRORS and add them to *MISSINGP. ALLOWED: layers that the
+ * configuration allows to be missing. Return 0 if services may start, or -EPERM.
+ */
+static int report_missing(const int errors[SANDBOX_MAX_LAYERS], uint32_t allowed,
+			  uint32_t *missingp)
 {
 	int result = 0;
 
 	for (size_t i = 0; i < sandbox_layer_count; i++) {
-		const struct sandbox_layer *piece = &sandbox_layers[i];
+		const struct sandbox_layer *layer = &sandbox_layers[i];
 
 		if (errors[i] == 0)
 			continue;
-		*missing |= 1U << i;
+		*missingp |= 1U << i;
 		if (allowed & 1U << i)
 			continue;
-		if (piece->spared) {
-			diag_warning(
-				"without %s, which Linux has from %s on: that a service %s: %s",
-				piece->name, piece->since, piece->what, strerror(-errors[i]));
+		if (layer->optional) {
+			diag_warning("%s is not available (%s): %s", layer->feature,
+				     strerror(-errors[i]), layer->risk);
 			continue;
 		}
-		diag_error(
-			"services cannot be contained without %s, which Linux has from %s on: that a "
-			"service %s: %s; --allow-missing=%s starts them nevertheless",
-			piece->name, piece->since, piece->what, strerror(-errors[i]), piece->name);
+		diag_error("cannot sandbox services: %s is not available (%s): %s; use "
+			   "--allow-missing=%s to start services without it",
+			   layer->feature, strerror(-errors[i]), layer->risk, layer->name);
 		result = -EPERM;
 	}
 	return result;
 }
 
-/* Sees what the sandbox of this machine's services lacks. */
-static int try_sandbox(const struct service_configs *configs, struct service_context *context)
+/* Find out which layers of the sandbox this system supports. */
+static int check_sandbox(const struct service_configs *configs, struct service_context *context)
 {
-	char name[CGROUP_NAME_MAX];
+	char name[CGROUP_NAME_SIZE];
 	int errors[SANDBOX_MAX_LAYERS] = { 0 };
 	int error = sandbox_open(&context->sandbox);
 
 	if (error < 0) {
-		diag_error("cannot contain services without /proc: %s", strerror(-error));
+		diag_error("/proc: cannot open: %s", strerror(-error));
 		return error;
 	}
 	context->sandbox.limits = SERVICE_CONFIG_DEFAULT.limits;
-	running_service_name(context, name);
-	context->sandbox.name = name;
+	running_service_name_cgroup(context, name);
+	context->sandbox.cgroup_name = name;
 	error = sandbox_try(&context->sandbox, errors);
 	if (error < 0) {
-		diag_error("cannot try whether services can be contained: %s", strerror(-error));
+		diag_error("cannot check the sandbox: %s", strerror(-error));
 		return error;
 	}
-	return judge(errors, allowed_by_all(configs), &context->missing);
+	return report_missing(errors, optional_for_all(configs), &context->missing_layers);
 }
 
 /*
- * Who reads what is said may be slow, or stop: then lines are lost, and no service waits. What is
- * open already may be others' too, who do not expect that of it.
+ * Make standard error nonblocking if it is a pipe or a terminal: lines are lost then if its reader
+ * is slow or stops, but no service waits. Open it again, because other processes may share the open
+ * file description and do not expect O_NONBLOCK.
  */
-static void wait_for_no_reader(void)
+static void reopen_standard_error(void)
 {
 	struct stat status;
 	int fd;
@@ -202,28 +205,29 @@ static void wait_for_no_reader(void)
 static int serve(const struct service_configs *configs, struct service_context *context)
 {
 	_cleanup_close_ int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	const char *why;
-	int error = keep_descriptors();
+	const char *reason;
+	int error = close_inherited_on_exec();
 
 	if (error < 0) {
-		diag_error("cannot contain services without /proc: %s", strerror(-error));
+		diag_error("/proc/self/fd: cannot read: %s", strerror(-error));
 		return error;
 	}
-	error = socket_dir_create(&why);
+	error = socket_dir_create(&reason);
 	if (error < 0) {
-		diag_error("cannot use " SERVICE_SOCKET_DIR "%s%s: %s", why ? ": " : "",
-			   why ? why : "", strerror(-error));
+		diag_error(SERVICE_SOCKET_DIR ": cannot use: %s%s%s", reason ? reason : "",
+			   reason ? ": " : "", strerror(-error));
 		return error;
 	}
-	context->program = program < 0 ? -1 : fcntl(program, F_DUPFD_CLOEXEC, HIGH);
+	context->program = program < 0 ? -1 : fcntl(program, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
 	if (context->program < 0) {
-		diag_error("cannot find this program: %s", strerror(errno));
-		return -errno;
+		error = -errno;
+		diag_error("/proc/self/exe: cannot open: %s", strerror(-error));
+		return error;
 	}
-	raise_limit(configs);
-	error = try_sandbox(configs, context);
+	raise_file_limit(configs);
+	error = check_sandbox(configs, context);
 	if (error == 0) {
-		wait_for_no_reader();
+		reopen_standard_error();
 		error = listener_run(configs, context);
 	}
 	context->program = close_fd(context->program);
@@ -236,10 +240,14 @@ static int run(int argc, char **argv)
 	struct service_context context = { .sandbox = SANDBOX_NONE, .program = -1 };
 	int error;
 
-	if (parse(argc, argv, &configs) < 0)
+	error = parse(argc, argv, &configs);
+	if (error < 0) {
+		if (error == -ENOMEM)
+			diag_error("cannot parse the command line: out of memory");
 		return 1;
+	}
 	if (!privs_caller_is_root()) {
-		diag_error("only root can contain a service as somebody else");
+		diag_error("must be run by root");
 		return 1;
 	}
 	error = serve(&configs, &context);
@@ -251,6 +259,6 @@ const struct applet applet_fsvc_listen = {
 	.name = "fsvc-listen",
 	.run = run,
 	.mounts = false,
-	.summary = "runs contained services, where there is no systemd",
+	.summary = "service manager for sandboxed FUSE services without systemd",
 	.help = help,
 };

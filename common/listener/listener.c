@@ -20,143 +20,164 @@
 #include <sys/wait.h>
 #include <time.h>
 
-/* How long to do nothing where the machine has no descriptor or process left, in nanoseconds. */
-#define PAUSE 100000000
+/* Pause after accept4(2) or fork(2) failed for lack of descriptors, memory or processes. */
+#define RETRY_PAUSE_NS 100000000
 
 /*
- * What somebody has sent and nobody has received is closed by who closes the connection or reads
- * over it, and a TCP connection may make that last for hours (SO_LINGER). Linux does not let such
- * things be sent here, from 6.16 on. Before, a signal after so many microseconds ends the waiting.
+ * Before Linux 6.16 a peer can send a TCP socket with SO_LINGER over its connection. If this
+ * process closes the last reference to it, close(2) may take hours. A signal ends that wait after
+ * this time.
  */
-#define LONGEST_WAIT 10000
+#define CLOSE_TIMEOUT_US 10000
 
-/* How often at most to say that a limit is reached. */
-#define QUIET_SECONDS 5
+/* Report at most one refused mount per type in this time. */
+#define REPORT_INTERVAL_S 5
 
 struct listener;
 
-/* What is waited for: who embeds it is told. */
-struct watch {
-	int (*ready)(struct listener *listener, struct watch *watch);
+/* A descriptor in the epoll set and the function to call when it is readable. It is the first
+ * member of the struct that the function works on. */
+struct event_source {
+	int (*handle)(struct listener *listener, struct event_source *source);
 };
 
-/* The socket of an offer. */
-struct door {
-	struct watch watch;
+struct service_socket {
+	struct event_source source;
 	const struct service_config *config;
 	int fd;
 	char *path;
-	struct stat status; /* of the path, to take away no other */
-	int64_t quiet;      /* until then nobody is told that it is full */
+	struct stat status;  /* of PATH, so that no other socket is removed */
+	int64_t next_report; /* of a refused mount, see deadline.h */
 };
 
-/* One that runs. */
-struct running {
-	struct watch watch;
-	struct running *next;
+/* An element of the list of running services. */
+struct service_entry {
+	struct event_source log_source;
+	struct service_entry *next;
 	struct running_service service;
 };
 
 struct listener {
 	struct service_context *context;
-	struct door *doors;
-	size_t count;
-	struct running *running;
-	struct watch signal_watch;
-	int events, signals;
-	bool ended;
+	struct service_socket *sockets;
+	size_t socket_count;
+	struct service_entry *services;
+	struct event_source signal_source;
+	int epoll_fd, signal_fd;
+	bool is_ended;
 };
 
-static int watch(struct listener *listener, int fd, struct watch *what)
+static int add_source(struct listener *listener, int fd, struct event_source *source)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = what };
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = source };
 
-	return epoll_ctl(listener->events, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+	return epoll_ctl(listener->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* Closing is not enough: a child that has not executed its program yet has the same descriptor. */
-static void unwatch(struct listener *listener, int fd)
+/* close() alone does not remove FD from epoll: a forked child that has not called execve(2) yet
+ * still holds the same open file description. */
+static void remove_source(struct listener *listener, int fd)
 {
-	epoll_ctl(listener->events, EPOLL_CTL_DEL, fd, NULL);
+	epoll_ctl(listener->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-static int read_log(struct listener *listener, struct watch *watch)
+static int read_log(struct listener *listener, struct event_source *source)
 {
-	struct running *running = (struct running *)watch;
+	struct service_entry *entry = (struct service_entry *)source;
 
-	/* Its end is collected with the process. */
-	if (!service_log_read(&running->service.log))
-		unwatch(listener, running->service.log.fd);
+	/* The entry itself is removed when the process exits. */
+	if (!service_log_read(&entry->service.log))
+		remove_source(listener, entry->service.log.fd);
 	return 0;
 }
 
-/* Whether one more service would be too many. Who asks again and again fills no log. */
-static bool is_full(const struct listener *listener, struct door *door, uid_t user)
+/* Report a refused mount, but not each one: a user who tries again and again must not fill the log.
+ */
+static void report_limit(struct service_socket *socket, uid_t uid, unsigned int total,
+			 unsigned int own)
 {
-	const struct service_config *config = door->config;
-	unsigned int all = 0, users = 0;
-	bool full;
+	const struct service_config *config = socket->config;
 
-	for (const struct running *each = listener->running; each; each = each->next) {
-		all += each->service.config == config;
-		users += each->service.config == config && each->service.user == user;
-	}
-	full = all >= config->most || users >= config->most_of_user;
-	if (full && deadline_left(door->quiet) == 0) {
-		diag_warning(
-			"%s: refused user %u one more mount: there are %u of %u, and %u of %u for "
-			"that user",
-			config->type, user, all, config->most, users, config->most_of_user);
-		door->quiet = deadline_in(QUIET_SECONDS);
-	}
-	return full;
+	if (deadline_left(socket->next_report) > 0)
+		return;
+	if (own >= config->max_mounts_per_user)
+		diag_warning("%s: mount refused for uid %u: limit of %u mounts per user reached "
+			     "(%u of %u in total)",
+			     config->type, uid, config->max_mounts_per_user, total,
+			     config->max_mounts);
+	else
+		diag_warning("%s: mount refused for uid %u: limit of %u mounts in total reached "
+			     "(%u of %u for this user)",
+			     config->type, uid, config->max_mounts, own,
+			     config->max_mounts_per_user);
+	socket->next_report = deadline_in(REPORT_INTERVAL_S);
 }
 
-static int start(struct listener *listener, struct door *door, int connection)
+/* Return true if one more service for the user UID would exceed a limit. */
+static bool limit_is_reached(const struct listener *listener, struct service_socket *socket,
+			     uid_t uid)
 {
-	_cleanup_file_ FILE *subordinates = fopen("/etc/subuid", "re");
-	struct ucred peer = { .uid = (uid_t)-1 };
-	socklen_t size = sizeof(peer);
-	struct caller caller;
-	struct running *running;
+	const struct service_config *config = socket->config;
+	unsigned int total = 0, own = 0;
+
+	for (const struct service_entry *entry = listener->services; entry; entry = entry->next) {
+		if (entry->service.config != config)
+			continue;
+		total++;
+		own += entry->service.counted_uid == uid;
+	}
+	if (total < config->max_mounts && own < config->max_mounts_per_user)
+		return false;
+	report_limit(socket, uid, total, own);
+	return true;
+}
+
+static int start_service(struct listener *listener, struct service_socket *socket, int connection)
+{
+	_cleanup_file_ FILE *subuid_table = fopen("/etc/subuid", "re");
+	struct ucred credentials = { .uid = (uid_t)-1 };
+	socklen_t size = sizeof(credentials);
+	struct service_entry *entry;
+	struct peer peer;
 	int error;
 
-	if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+	if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
 		return -errno;
-	caller = (struct caller){ peer.pid, peer.uid, subuid_counts_for(subordinates, peer.uid) };
-	if (is_full(listener, door, caller.counts_for))
+	peer = (struct peer){ credentials.pid, credentials.uid,
+			      subuid_counted_uid(subuid_table, credentials.uid) };
+	if (limit_is_reached(listener, socket, peer.counted_uid))
 		return 0;
-	running = calloc(1, sizeof(*running));
-	if (!running)
+	entry = calloc(1, sizeof(*entry));
+	if (!entry)
 		return -ENOMEM;
-	running->watch.ready = read_log;
-	error = running_service_start(listener->context, door->config, &caller, connection,
-				      &running->service);
+	entry->log_source.handle = read_log;
+	error = running_service_start(listener->context, socket->config, &peer, connection,
+				      &entry->service);
 	if (error < 0) {
-		free(running);
+		free(entry);
 		return error;
 	}
-	running->next = listener->running;
-	listener->running = running;
-	/* One that cannot be watched is read when it has ended. */
-	(void)watch(listener, running->service.log.fd, &running->watch);
+	entry->next = listener->services;
+	listener->services = entry;
+	/* If this fails, the log is read when the service exits. */
+	(void)add_source(listener, entry->service.log.fd, &entry->log_source);
 	return 0;
 }
 
-static int open_door(struct listener *listener, struct watch *watch)
+static int accept_connection(struct listener *listener, struct event_source *source)
 {
-	struct door *door = (struct door *)watch;
-	_cleanup_close_ int connection = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC);
+	struct service_socket *socket = (struct service_socket *)source;
+	_cleanup_close_ int connection = accept4(socket->fd, NULL, NULL, SOCK_CLOEXEC);
 	int error = 0;
 
 	if (connection < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
 		return 0;
-	error = connection < 0 ? -errno : start(listener, door, connection);
+	error = connection < 0 ? -errno : start_service(listener, socket, connection);
 	if (error < 0) {
-		struct timespec pause = { .tv_nsec = PAUSE };
+		struct timespec pause = { .tv_nsec = RETRY_PAUSE_NS };
 
-		/* No reason to end: others may give back what is lacking. */
-		diag_warning("%s: cannot start a service: %s", door->config->type,
+		/* Go on: other programs may release what is missing. */
+		diag_warning("%s: cannot start a service: %s", socket->config->type,
 			     strerror(-error));
 		while (nanosleep(&pause, &pause) < 0 && errno == EINTR)
 			;
@@ -164,48 +185,48 @@ static int open_door(struct listener *listener, struct watch *watch)
 	return 0;
 }
 
-static void collect(struct listener *listener)
+static void reap_services(struct listener *listener)
 {
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		struct running **link = &listener->running;
+		struct service_entry **link = &listener->services;
+		struct service_entry *ended;
 
 		while (*link && (*link)->service.pid != pid)
 			link = &(*link)->next;
-		if (*link) {
-			struct running *ended = *link;
-
-			*link = ended->next;
-			unwatch(listener, ended->service.log.fd);
-			running_service_end(listener->context, &ended->service, status);
-			free(ended);
-		}
+		ended = *link;
+		if (!ended)
+			continue;
+		*link = ended->next;
+		remove_source(listener, ended->service.log.fd);
+		running_service_end(listener->context, &ended->service, status);
+		free(ended);
 	}
 }
 
-static int take_signals(struct listener *listener, struct watch *watch)
+static int read_signals(struct listener *listener, struct event_source *source)
 {
 	struct signalfd_siginfo signal;
 
-	(void)watch;
-	while (read(listener->signals, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
+	(void)source;
+	while (read(listener->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
 		if (signal.ssi_signo == SIGCHLD)
-			collect(listener);
+			reap_services(listener);
 		else
-			listener->ended = true;
+			listener->is_ended = true;
 	}
 	return 0;
 }
 
-static void interrupt(int number)
+static void ignore_signal(int number)
 {
 	(void)number;
 }
 
-/* Sends a signal again and again, which does nothing; or no more, for 0. */
-static void interrupt_each(long microseconds)
+/* Send SIGALRM to this process every MICROSECONDS, or no more if it is 0. */
+static void set_close_timeout(long microseconds)
 {
 	const struct timeval time = { .tv_usec = microseconds };
 
@@ -214,80 +235,83 @@ static void interrupt_each(long microseconds)
 
 static int open_signals(struct listener *listener)
 {
-	const struct sigaction interruption = { .sa_handler = interrupt, .sa_flags = SA_RESTART };
+	const struct sigaction alarm_action = { .sa_handler = ignore_signal,
+						.sa_flags = SA_RESTART };
 	static const int numbers[] = { INTERRUPT_SIGNALS, SIGCHLD };
 	sigset_t set = interrupt_signal_set(numbers, ARRAY_SIZE(numbers));
 
-	/* Who reads what is said may go away; and who started this may have ignored its children.
-	 */
+	/* The reader of standard error may exit, and the parent may have ignored SIGCHLD, which
+	 * execve(2) preserves. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
-	sigaction(SIGALRM, &interruption, NULL);
+	sigaction(SIGALRM, &alarm_action, NULL);
 	if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
 		return -errno;
-	listener->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (listener->signals < 0)
+	listener->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (listener->signal_fd < 0)
 		return -errno;
-	listener->signal_watch.ready = take_signals;
-	return watch(listener, listener->signals, &listener->signal_watch);
+	listener->signal_source.handle = read_signals;
+	return add_source(listener, listener->signal_fd, &listener->signal_source);
 }
 
-static int make_door(struct listener *listener, const struct service_config *config,
-		     struct door *door)
+static int open_socket(struct listener *listener, const struct service_config *config,
+		       struct service_socket *socket)
 {
-	const char *why = NULL;
+	const char *reason = NULL;
 	int error = 0;
 
-	*door = (struct door){ .watch.ready = open_door, .config = config };
-	door->fd = socket_dir_listen(config->type, &door->path, &why);
-	if (door->fd < 0)
-		error = door->fd;
-	else if (lstat(door->path, &door->status) < 0)
+	*socket = (struct service_socket){ .source.handle = accept_connection, .config = config };
+	socket->fd = socket_dir_listen(config->type, &socket->path, &reason);
+	if (socket->fd < 0)
+		error = socket->fd;
+	else if (lstat(socket->path, &socket->status) < 0)
 		error = -errno;
 	else
-		error = watch(listener, door->fd, &door->watch);
+		error = add_source(listener, socket->fd, &socket->source);
 	if (error < 0)
-		diag_error("cannot offer %s%s%s: %s", config->type, why ? ": " : "", why ? why : "",
-			   strerror(-error));
+		diag_error("%s: cannot listen: %s%s%s", config->type, reason ? reason : "",
+			   reason ? ": " : "", strerror(-error));
 	return error;
 }
 
-static void close_door(struct door *door)
+static void close_socket(struct service_socket *socket)
 {
-	if (door->path && door->fd >= 0)
-		socket_dir_remove(door->path, &door->status);
-	door->fd = close_fd(door->fd);
-	free(door->path);
+	if (socket->path && socket->fd >= 0)
+		socket_dir_remove(socket->path, &socket->status);
+	socket->fd = close_fd(socket->fd);
+	free(socket->path);
 }
 
-static int wait_for_all(struct listener *listener)
+static int handle_events(struct listener *listener)
 {
-	/* One at a time: what it does may end another. */
-	while (!listener->ended) {
+	/* One event at a time: its handler may free the source of another. */
+	while (!listener->is_ended) {
 		struct epoll_event event;
-		struct watch *what;
-		int count = epoll_wait(listener->events, &event, 1, -1), error;
+		struct event_source *source;
+		int count = epoll_wait(listener->epoll_fd, &event, 1, -1), error;
 
 		if (count < 0 && errno != EINTR)
 			return -errno;
-		what = count > 0 ? event.data.ptr : NULL;
-		interrupt_each(LONGEST_WAIT);
-		error = what ? what->ready(listener, what) : 0;
-		interrupt_each(0);
+		source = count > 0 ? event.data.ptr : NULL;
+		set_close_timeout(CLOSE_TIMEOUT_US);
+		error = source ? source->handle(listener, source) : 0;
+		set_close_timeout(0);
 		if (error < 0)
 			return error;
 	}
 	return 0;
 }
 
-static int open_doors(struct listener *listener, const struct service_configs *configs)
+static int open_sockets(struct listener *listener, const struct service_configs *configs)
 {
-	listener->doors = calloc(configs->count, sizeof(*listener->doors));
-	if (!listener->doors)
+	listener->sockets = calloc(configs->count, sizeof(*listener->sockets));
+	if (!listener->sockets) {
+		diag_error("out of memory");
 		return -ENOMEM;
-	while (listener->count < configs->count) {
-		struct door *door = &listener->doors[listener->count];
-		int error = make_door(listener, &configs->list[listener->count++], door);
+	}
+	while (listener->socket_count < configs->count) {
+		struct service_socket *socket = &listener->sockets[listener->socket_count];
+		int error = open_socket(listener, &configs->list[listener->socket_count++], socket);
 
 		if (error < 0)
 			return error;
@@ -297,40 +321,40 @@ static int open_doors(struct listener *listener, const struct service_configs *c
 
 static void close_all(struct listener *listener)
 {
-	interrupt_each(LONGEST_WAIT);
-	for (size_t i = 0; i < listener->count; i++)
-		close_door(&listener->doors[i]);
-	free(listener->doors);
-	while (listener->running) {
-		struct running *running = listener->running;
+	set_close_timeout(CLOSE_TIMEOUT_US);
+	for (size_t i = 0; i < listener->socket_count; i++)
+		close_socket(&listener->sockets[i]);
+	free(listener->sockets);
+	while (listener->services) {
+		struct service_entry *entry = listener->services;
 
-		listener->running = running->next;
-		service_log_close(&running->service.log);
-		free(running);
+		listener->services = entry->next;
+		service_log_close(&entry->service.log);
+		free(entry);
 	}
-	close_fd(listener->signals);
-	close_fd(listener->events);
-	interrupt_each(0);
+	close_fd(listener->signal_fd);
+	close_fd(listener->epoll_fd);
+	set_close_timeout(0);
 }
 
 int listener_run(const struct service_configs *configs, struct service_context *context)
 {
-	struct listener listener = { .context = context, .signals = -1 };
+	struct listener listener = { .context = context, .signal_fd = -1 };
 	int error = 0;
 
-	listener.events = epoll_create1(EPOLL_CLOEXEC);
-	if (listener.events < 0)
+	listener.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (listener.epoll_fd < 0)
 		error = -errno;
 	if (error == 0)
 		error = open_signals(&listener);
 	if (error < 0)
-		diag_error("cannot prepare to listen: %s", strerror(-error));
+		diag_error("cannot set up event handling: %s", strerror(-error));
 	if (error == 0)
-		error = open_doors(&listener, configs);
+		error = open_sockets(&listener, configs);
 	if (error == 0) {
-		error = wait_for_all(&listener);
+		error = handle_events(&listener);
 		if (error < 0)
-			diag_error("cannot go on: %s", strerror(-error));
+			diag_error("cannot wait for connections: %s", strerror(-error));
 	}
 	close_all(&listener);
 	return error;

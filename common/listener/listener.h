@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A service manager in one process: waits at the sockets of all offers, and starts a contained
- * service for each connection.
+ * The main loop of fsvc-listen: a service manager in one process. It listens on the sockets of all
+ * configured types and starts a contained service for each connection.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 #include "listener/service_config.h"
 
 /*
- * Makes the sockets, and serves until SIGTERM, SIGINT or SIGHUP: then takes the sockets away, and
- * leaves the services that run alone. Returns 0, or a negative errno after a message.
+ * Create the sockets and serve them until SIGTERM, SIGINT or SIGHUP; then remove the sockets.
+ * Services that run are not affected. Return 0, or a negative errno after printing a message.
  */
 int listener_run(const struct service_configs *configs, struct service_context *context);

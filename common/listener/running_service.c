@@ -14,97 +14,102 @@
 #include <sys/wait.h>
 #include <time.h>
 
-/* Where a service finds its connection, see sd_listen_fds(3). */
-#define CONNECTION 3
+/* The descriptor of a service's connection, see sd_listen_fds(3). */
+#define CONNECTION_FD 3
 
-/* How it is told to whoever ends all processes at last that one is to be spared; and to who waits
- * for the end of those that serve the root filesystem that it is one, see doc/initramfs.md. The
- * last part of a program's name is what counts for itself. */
-#define SPARED         "@/fsvc-open"
-#define SPARED_SERVICE "@/fsvc-service/"
+/*
+ * A service of the root filesystem is marked by argv[0]. At shutdown, systemd does not kill
+ * processes whose argv[0] begins with '@', and the hook of the initramfs waits for those named
+ * "fsvc-*", see doc/initramfs.md. Applets and servers take their name from the part after the last
+ * slash.
+ */
+#define SURVIVING_BROKER         "@/fsvc-open"
+#define SURVIVING_SERVICE_PREFIX "@/fsvc-service/"
 
-static int make_command(const struct service_config *config, const struct caller *caller,
-			bool whole, struct strv *command)
+static int make_argv(const struct service_config *config, const struct peer *peer, bool is_complete,
+		     struct strv *argv)
 {
-	char service[64];
+	char instance[64];
 
 	if (config->is_service) {
-		strv_add_all(command, (const char *const *)config->server.argv);
-		return command->failed ? -ENOMEM : 0;
+		strv_add_all(argv, (const char *const *)config->server.argv);
+		return argv->failed ? -ENOMEM : 0;
 	}
-	snprintf(service, sizeof(service), "--instance=0-%d-%u", caller->pid, caller->uid);
-	strv_add(command, config->root_filesystem ? SPARED : "fsvc-open");
-	if (config->opener.argv)
-		strv_add_all(command, (const char *const *)config->opener.argv);
-	/* It looks for some pieces itself; who has started this was told what is missing. */
-	if (!whole)
-		strv_add(command, "--uncontained");
-	if (!config->as_itself)
-		strv_add(command, service);
-	strv_add(command, "--");
-	strv_add_all(command, (const char *const *)config->server.argv);
-	return command->failed ? -ENOMEM : 0;
+	strv_add(argv, config->is_root_filesystem ? SURVIVING_BROKER : "fsvc-open");
+	if (config->broker_options.argv)
+		strv_add_all(argv, (const char *const *)config->broker_options.argv);
+	/* fsvc-open checks its sandbox itself. The administrator has allowed layers to be missing.
+	 */
+	if (!is_complete)
+		strv_add(argv, "--uncontained");
+	snprintf(instance, sizeof(instance), "--instance=0-%d-%u", peer->pid, peer->uid);
+	if (!config->keep_ids)
+		strv_add(argv, instance);
+	strv_add(argv, "--");
+	strv_add_all(argv, (const char *const *)config->server.argv);
+	return argv->failed ? -ENOMEM : 0;
 }
 
-/* Its own name for itself alone: what is executed stands in OFFER. */
-static int mark_spared(struct strv *command)
+static int mark_surviving(struct strv *argv)
 {
 	char *name;
 
-	if (asprintf(&name, SPARED_SERVICE "%s", path_basename(command->argv[0])) < 0)
+	if (asprintf(&name, SURVIVING_SERVICE_PREFIX "%s", path_basename(argv->argv[0])) < 0)
 		return -ENOMEM;
-	free(command->argv[0]);
-	command->argv[0] = name;
+	free(argv->argv[0]);
+	argv->argv[0] = name;
 	return 0;
 }
 
+/* Execute the service. Return only on failure. */
 static int execute(const struct service_context *context, const struct service_config *config,
-		   struct strv *command)
+		   struct strv *argv)
 {
-	static const char *const usual[] = { "PATH=" PATH_DEFAULT, "LANG=C.UTF-8",
-					     "TZ=:/etc/localtime", "LISTEN_FDS=1", NULL };
+	static const char *const variables[] = { "PATH=" PATH_DEFAULT, "LANG=C.UTF-8",
+						 "TZ=:/etc/localtime", "LISTEN_FDS=1", NULL };
 	struct strv environment = { 0 };
-	char process[32];
+	char listen_pid[32];
 
-	snprintf(process, sizeof(process), "LISTEN_PID=%d", getpid());
-	strv_add_all(&environment, usual);
-	strv_add(&environment, process);
-	/* glibc loads it to cancel a thread, as libfuse does at the end, when nothing is left of
-	 * the initramfs: without it the server would be aborted before it has written back. */
-	if (config->root_filesystem)
+	snprintf(listen_pid, sizeof(listen_pid), "LISTEN_PID=%d", getpid());
+	strv_add_all(&environment, variables);
+	strv_add(&environment, listen_pid);
+	/* glibc loads this library when libfuse cancels a thread, at the end of the server. The
+	 * initramfs is empty by then, and the server would abort before it has written back. */
+	if (config->is_root_filesystem)
 		strv_add(&environment, "LD_PRELOAD=libgcc_s.so.1");
 	if (environment.failed)
 		return -ENOMEM;
 	if (!config->is_service)
-		syscall(SYS_execveat, context->program, "", command->argv, environment.argv,
+		syscall(SYS_execveat, context->program, "", argv->argv, environment.argv,
 			AT_EMPTY_PATH);
-	else if (!config->root_filesystem || mark_spared(command) == 0)
-		execvpe(config->server.argv[0], command->argv, environment.argv);
+	else if (!config->is_root_filesystem || mark_surviving(argv) == 0)
+		execvpe(config->server.argv[0], argv->argv, environment.argv);
 	return -errno;
 }
 
-/* What it speaks by, and the connection; all other descriptors are closed by the exec. */
-static int arrange_descriptors(int connection, int output)
+/* Set up standard output, standard error and the connection. exec closes all other descriptors. */
+static int arrange_descriptors(int connection, int log)
 {
-	/* The connection may have one of these numbers already. */
-	int here = fcntl(connection, F_DUPFD_CLOEXEC, CONNECTION + 1);
+	/* The connection may have one of these numbers itself. */
+	int copy = fcntl(connection, F_DUPFD_CLOEXEC, CONNECTION_FD + 1);
 
-	if (here < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
-	    dup2(here, CONNECTION) < 0)
+	if (copy < 0 || dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0 ||
+	    dup2(copy, CONNECTION_FD) < 0)
 		return -errno;
-	/* The listener wants none. */
-	return channel_accept_descriptors(CONNECTION);
+	/* The listening socket refuses descriptors, and the connection inherits that. */
+	return channel_accept_descriptors(CONNECTION_FD);
 }
 
-/* Its own, so that nothing of the machine's is kept open. */
-static int read_nothing(void)
+/* Open /dev/null of the sandbox as standard input, so that no file of the system stays open. */
+static int close_standard_input(void)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	return null < 0 || dup2(null, STDIN_FILENO) < 0 ? -errno : 0;
 }
 
-/* As systemd has it: whoever reads the log may be gone before this service. */
+/* Set the dispositions that systemd sets: SIGPIPE ignored, because the reader of the log may exit
+ * before the service; all others at their default. */
 static void reset_signals(void)
 {
 	sigset_t none;
@@ -115,28 +120,29 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Turn this process, the child of sandbox_fork(), into the service. */
 static void __attribute__((noreturn))
-become(struct service_context *context, const struct service_config *config,
-       const struct caller *caller, int connection, int output)
+become_service(struct service_context *context, const struct service_config *config,
+	       const struct peer *peer, int connection, int log)
 {
-	const struct sandbox_layer *piece = NULL;
-	struct strv command = { 0 };
+	const struct sandbox_layer *failed = NULL;
+	struct strv argv = { 0 };
 	int error;
 
 	reset_signals();
 	setsid();
-	error = make_command(config, caller, sandbox_has_required_layers(context->missing),
-			     &command);
+	error = make_argv(config, peer, sandbox_has_required_layers(context->missing_layers),
+			  &argv);
 	if (error == 0)
-		error = arrange_descriptors(connection, output);
+		error = arrange_descriptors(connection, log);
 	if (error == 0)
-		error = sandbox_apply(&context->sandbox, context->missing, &piece);
+		error = sandbox_apply(&context->sandbox, context->missing_layers, &failed);
 	if (error == 0)
-		error = read_nothing();
+		error = close_standard_input();
 	if (error == 0)
-		error = execute(context, config, &command);
-	if (piece)
-		diag_error("not contained, and so not started: %s: %s", piece->name,
+		error = execute(context, config, &argv);
+	if (failed)
+		diag_error("cannot start the service: sandbox layer '%s' failed: %s", failed->name,
 			   strerror(-error));
 	else
 		diag_error("cannot run %s: %s", config->server.argv[0], strerror(-error));
@@ -144,55 +150,57 @@ become(struct service_context *context, const struct service_config *config,
 }
 
 /*
- * What a service speaks by. No pipe: into that it can splice a page of a file whose filesystem is
- * an attacker's and never brings the page, and who reads would wait for it, not to be killed. A
- * socket makes the service wait. What comes over it beside bytes is not wanted (Linux 6.16).
+ * Create the socket pair for the output of a service. The caller owns *READERP and *WRITERP.
+ *
+ * A pipe would let the service block the listener: it could splice(2) a page of a file on a FUSE
+ * filesystem into it, whose server never delivers the page, and read(2) of the pipe would wait for
+ * it and ignore SIGKILL. The socket accepts no descriptors (Linux 6.16).
  */
-static int open_log(int *herep, int *therep)
+static int open_log(int *readerp, int *writerp)
 {
 	int ends[2], error;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
-	*herep = ends[0];
-	*therep = ends[1];
-	error = channel_refuse_descriptors(*herep);
-	if (error == 0 && (fcntl(*herep, F_SETFL, O_NONBLOCK) < 0 || shutdown(*herep, SHUT_WR) < 0))
+	*readerp = ends[0];
+	*writerp = ends[1];
+	error = channel_refuse_descriptors(*readerp);
+	if (error == 0 &&
+	    (fcntl(*readerp, F_SETFL, O_NONBLOCK) < 0 || shutdown(*readerp, SHUT_WR) < 0))
 		error = -errno;
 	return error;
 }
 
-void running_service_name(struct service_context *context, char name[CGROUP_NAME_MAX])
+void running_service_name_cgroup(struct service_context *context, char name[CGROUP_NAME_SIZE])
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
-	snprintf(name, CGROUP_NAME_MAX, "%d.%u.%llu", getpid(), context->count++,
+	snprintf(name, CGROUP_NAME_SIZE, "%d.%u.%llu", getpid(), context->started++,
 		 (unsigned long long)now.tv_sec * 1000000000ULL + (unsigned long long)now.tv_nsec);
 }
 
 int running_service_start(struct service_context *context, const struct service_config *config,
-			  const struct caller *caller, int connection,
-			  struct running_service *service)
+			  const struct peer *peer, int connection, struct running_service *service)
 {
-	_cleanup_close_ int here = -1, there = -1;
-	int error = open_log(&here, &there);
+	_cleanup_close_ int reader = -1, writer = -1;
+	int error = open_log(&reader, &writer);
 
 	if (error < 0)
 		return error;
-	*service = (struct running_service){ .config = config, .user = caller->counts_for };
-	service->log.all = &context->said;
-	running_service_name(context, service->name);
-	context->sandbox.name = service->name;
+	*service = (struct running_service){ .config = config, .counted_uid = peer->counted_uid };
+	service->log.total_quota = &context->log;
+	running_service_name_cgroup(context, service->cgroup_name);
+	context->sandbox.cgroup_name = service->cgroup_name;
 	context->sandbox.limits = config->limits;
-	context->sandbox.limits.as_root = config->root_filesystem;
-	context->sandbox.paths = config->paths.argv;
-	service->pid = sandbox_fork(&context->sandbox, context->missing);
+	context->sandbox.limits.keep_root_user = config->is_root_filesystem;
+	context->sandbox.paths = config->extra_paths.argv;
+	service->pid = sandbox_fork(&context->sandbox, context->missing_layers);
 	if (service->pid < 0)
 		return -errno;
 	if (service->pid == 0)
-		become(context, config, caller, connection, there);
-	service->log.fd = take_fd(&here);
+		become_service(context, config, peer, connection, writer);
+	service->log.fd = take_fd(&reader);
 	snprintf(service->log.name, sizeof(service->log.name), "%.40s[%d]", config->type,
 		 service->pid);
 	return 0;
@@ -201,13 +209,13 @@ int running_service_start(struct service_context *context, const struct service_
 void running_service_end(struct service_context *context, struct running_service *service,
 			 int status)
 {
-	char end[64];
+	char text[64];
 
 	service_log_close(&service->log);
 	if (WIFSIGNALED(status)) {
-		snprintf(end, sizeof(end), "killed by signal %d", WTERMSIG(status));
-		service_log_tell(&service->log, end);
+		snprintf(text, sizeof(text), "killed by signal %d", WTERMSIG(status));
+		service_log_print(&service->log, text);
 	}
 	if (context->sandbox.cgroup >= 0)
-		sandbox_limits_remove_cgroup(context->sandbox.cgroup, service->name);
+		sandbox_limits_remove_cgroup(context->sandbox.cgroup, service->cgroup_name);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One service that runs: the processes behind one connection, contained, the first of which is
- * fsvc-open or a server that is a service by itself.
+ * One running service: the contained processes behind one connection. The first of them is
+ * fsvc-open, or a server that speaks the protocol itself.
  */
 #pragma once
 
@@ -11,45 +11,47 @@
 
 #include <sys/types.h>
 
-/* Room for the name of a cgroup. */
-#define CGROUP_NAME_MAX 64
+/* The size of a buffer for the name of a cgroup. */
+#define CGROUP_NAME_SIZE 64
 
-/* Who has connected, as the kernel says. */
-struct caller {
+/* The process that connected, from SO_PEERCRED (unix(7)). */
+struct peer {
 	pid_t pid;
 	uid_t uid;
-	uid_t counts_for; /* see subuid.h */
+	uid_t counted_uid; /* the user whose limits apply, see subuid.h */
 };
 
-/* What all instances need. */
+/* Shared by all services of a listener. */
 struct service_context {
-	struct sandbox sandbox; /* opened */
-	int program;            /* this very program, to execute as fsvc-open, by descriptor */
-	uint32_t missing;       /* the pieces to do without */
-	unsigned int count;     /* of those started so far */
-	struct service_log_quota said; /* by all of them */
+	struct sandbox sandbox;       /* from sandbox_open() */
+	int program;                  /* descriptor of this executable, to run it as fsvc-open */
+	uint32_t missing_layers;      /* not applied, see sandbox.h */
+	unsigned int started;         /* number of services started so far */
+	struct service_log_quota log; /* log lines of all services together */
 };
 
 struct running_service {
 	const struct service_config *config;
-	uid_t user; /* for whom it counts */
-	pid_t pid;
-	char name[CGROUP_NAME_MAX]; /* of its cgroup */
+	uid_t counted_uid;
+	pid_t pid; /* of the first process */
+	char cgroup_name[CGROUP_NAME_SIZE];
 	struct service_log log;
 };
 
-/* A name for a cgroup that no other has, of this listener or of another. */
-void running_service_name(struct service_context *context, char name[CGROUP_NAME_MAX]);
+/* Write a new cgroup name into NAME that is unique on this system. */
+void running_service_name_cgroup(struct service_context *context, char name[CGROUP_NAME_SIZE]);
 
 /*
- * Starts one of OFFER for CALLER, with CONNECTION, which stays the caller's. Fills INSTANCE in.
- * Returns 0, or a negative errno.
+ * Start a service of CONFIG for PEER and hand it a copy of CONNECTION, which the caller keeps.
+ * Fill in SERVICE, which running_service_end() releases.
+ * Return 0 or a negative errno.
  */
 int running_service_start(struct service_context *context, const struct service_config *config,
-			  const struct caller *caller, int connection,
-			  struct running_service *service);
+			  const struct peer *peer, int connection, struct running_service *service);
 
-/* When its first process has ended, with STATUS of wait(2): says so where it was killed, and
- * releases what is left of it. */
+/*
+ * Log it if a signal killed the service, by STATUS of waitpid(2), and release what SERVICE owns.
+ * Call it after the first process of the service has exited.
+ */
 void running_service_end(struct service_context *context, struct running_service *service,
 			 int status);

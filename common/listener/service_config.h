@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What fsvc-listen offers: a type of filesystem, the server for it, and how that one is run. It is
- * a command line, or a line of a file: [OPTIONS] TYPE -- SERVER [ARGUMENTS].
+ * The configuration of one filesystem type in fsvc-listen: its server and how to run it. It is
+ * given on the command line, or in a line of a file: [OPTIONS] TYPE -- SERVER [ARGUMENTS].
  */
 #pragma once
 
@@ -14,21 +14,21 @@
 
 struct service_config {
 	char *type;
-	struct strv server;
-	struct strv opener; /* options for fsvc-open */
-	struct strv paths;  /* more of the disk that the server sees */
-	bool is_service;    /* the server is one by itself, and needs no fsvc-open */
-	bool as_itself;     /* the server knows who it is, and not who mounts */
-	bool root_filesystem;
-	unsigned int most, most_of_user; /* mounts at a time */
-	struct limits limits;
-	uint32_t allowed; /* the pieces of contain.h that may be missing, a bit each */
+	struct strv server;         /* command line of the server */
+	struct strv broker_options; /* options for fsvc-open */
+	struct strv extra_paths;    /* shown in the sandbox */
+	bool is_service;            /* the server speaks the protocol, without fsvc-open */
+	bool keep_ids;              /* do not emulate the caller's user ID */
+	bool is_root_filesystem;
+	unsigned int max_mounts;
+	unsigned int max_mounts_per_user;
+	struct limits limits;     /* of each mount */
+	uint32_t optional_layers; /* of the sandbox, see sandbox.h */
 };
 
-/* What is not said otherwise. */
 #define SERVICE_CONFIG_DEFAULT                                                                     \
-	((struct service_config){ .most = 4096,                                                    \
-				  .most_of_user = 1024,                                            \
+	((struct service_config){ .max_mounts = 4096,                                              \
+				  .max_mounts_per_user = 1024,                                     \
 				  .limits = { .memory = 1 << 30, .processes = 256 } })
 
 struct service_configs {
@@ -37,15 +37,17 @@ struct service_configs {
 };
 
 /*
- * Adds the offer that WORDS, COUNT of them, are. WHERE: what a message begins with, "FILE:LINE: "
- * or "". Returns 0, or a negative errno after a message.
+ * Parse the COUNT arguments of ARGV and add them as one configuration. ORIGIN is the prefix for
+ * messages, "FILE:LINE: ", or NULL for the command line.
+ * Return 0; -ENOMEM; or another negative errno after printing a message.
  */
-int service_configs_add(struct service_configs *configs, char *const *words, size_t count,
-			const char *where);
+int service_configs_add(struct service_configs *configs, char *const *argv, size_t count,
+			const char *origin);
 
 /*
- * Adds those that FILE, named NAME, has: one a line, its words separated by spaces and tabs; empty
- * lines and what follows a word that begins with '#' are nothing. The same.
+ * Add all configurations in FILE, one in each line; NAME is its name for messages. Arguments are
+ * separated by spaces and tabs. An argument that begins with '#' starts a comment.
+ * Return 0; -ENOMEM; or another negative errno after printing a message.
  */
 int service_configs_read(struct service_configs *configs, FILE *file, const char *name);
 

@@ -7,68 +7,68 @@
 
 #include <string.h>
 
-/* As many lines in as many seconds, like the units have it; and of all together, since who is told
- * to be silent may go and come again. */
-#define SECONDS        30
-#define MOST_LINES     500
-#define MOST_LINES_ALL 2000
+/* Limits of lines in an interval, as in the units. The limit for all services together stops a
+ * caller who mounts again and again to get a new quota. */
+#define INTERVAL_S      30
+#define MAX_LINES       500
+#define MAX_LINES_TOTAL 2000
 
-/* When it is closed: more than a socket holds by default. */
-#define LAST_BYTES (256 << 10)
+/* Read at most this much when a log is closed. A socket holds less by default. */
+#define MAX_BYTES_AT_CLOSE (256 << 10)
 
-static void tell_unseen(struct service_log_quota *quota, const char *whose)
+static void report_suppressed(struct service_log_quota *quota, const char *name)
 {
-	if (quota->unseen)
-		diag_warning("%s: %u lines more are not shown", whose, quota->unseen);
-	quota->unseen = 0;
+	if (quota->suppressed)
+		diag_warning("%s: %u lines suppressed", name, quota->suppressed);
+	quota->suppressed = 0;
 }
 
-/* Whether one line more may be shown. */
-static bool take_line(struct service_log_quota *quota, unsigned int most, const char *whose)
+/* Count one line. Return true if it is within the limit MAX. */
+static bool count_line(struct service_log_quota *quota, unsigned int max, const char *name)
 {
-	if (deadline_left(quota->until) == 0) {
-		tell_unseen(quota, whose);
+	if (deadline_left(quota->interval_end) == 0) {
+		report_suppressed(quota, name);
 		quota->lines = 0;
-		quota->until = deadline_in(SECONDS);
+		quota->interval_end = deadline_in(INTERVAL_S);
 	}
-	if (quota->lines == most) {
-		quota->unseen++;
+	if (quota->lines == max) {
+		quota->suppressed++;
 		return false;
 	}
 	quota->lines++;
 	return true;
 }
 
-static void show(struct service_log *log, const char *text, size_t length)
+static void print(struct service_log *log, const char *text, size_t length)
 {
-	if (take_line(&log->own, MOST_LINES, log->name) &&
-	    take_line(log->all, MOST_LINES_ALL, "all services"))
+	if (count_line(&log->own_quota, MAX_LINES, log->name) &&
+	    count_line(log->total_quota, MAX_LINES_TOTAL, "all services"))
 		diag_error("%s: %.*s", log->name, (int)length, text);
 }
 
-static void show_line(struct service_log *log)
+static void print_line(struct service_log *log)
 {
-	show(log, log->line, log->used);
+	print(log, log->line, log->used);
 	log->used = 0;
 }
 
-void service_log_tell(struct service_log *log, const char *text)
+void service_log_print(struct service_log *log, const char *text)
 {
-	show(log, text, strlen(text));
+	print(log, text, strlen(text));
 }
 
-static void take(struct service_log *log, char byte)
+static void add_byte(struct service_log *log, char byte)
 {
 	if (byte == '\n') {
-		show_line(log);
+		print_line(log);
 		return;
 	}
-	/* Behind a NUL nothing would be shown. */
+	/* A NUL would end the line in printf(3). */
 	if (byte == '\0')
 		byte = '\x01';
 	log->line[log->used++] = byte;
 	if (log->used == sizeof(log->line))
-		show_line(log);
+		print_line(log);
 }
 
 bool service_log_read(struct service_log *log)
@@ -77,7 +77,7 @@ bool service_log_read(struct service_log *log)
 	ssize_t length = read(log->fd, bytes, sizeof(bytes));
 
 	for (ssize_t i = 0; i < length; i++)
-		take(log, bytes[i]);
+		add_byte(log, bytes[i]);
 	return length > 0 || (length < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
@@ -86,15 +86,15 @@ void service_log_close(struct service_log *log)
 	char bytes[4096];
 	ssize_t length;
 
-	for (int left = LAST_BYTES; left > 0; left -= (int)length) {
+	for (int left = MAX_BYTES_AT_CLOSE; left > 0; left -= (int)length) {
 		length = read(log->fd, bytes, sizeof(bytes));
 		if (length <= 0)
 			break;
 		for (ssize_t i = 0; i < length; i++)
-			take(log, bytes[i]);
+			add_byte(log, bytes[i]);
 	}
 	if (log->used)
-		show_line(log);
-	tell_unseen(&log->own, log->name);
+		print_line(log);
+	report_suppressed(&log->own_quota, log->name);
 	log->fd = close_fd(log->fd);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What one service says, by a socket: shown line by line on standard error, each behind its name,
- * with nothing that a terminal would obey, and not without end.
+ * The standard output and standard error of a service, received through a socket. Each line is
+ * printed to standard error with the name of the service in front. Control characters are escaped,
+ * and the number of lines is limited.
  */
 #pragma once
 
@@ -9,32 +10,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A longer line is shown as several. */
+/* Longer lines are split. */
 #define SERVICE_LOG_LINE 1024
 
-/* How many lines are shown. */
+/* A limit on the number of lines in an interval. */
 struct service_log_quota {
-	int64_t until;              /* when the count begins anew */
-	unsigned int lines, unseen; /* since then */
+	int64_t interval_end;    /* see deadline.h */
+	unsigned int lines;      /* printed in this interval */
+	unsigned int suppressed; /* not printed in this interval */
 };
 
 struct service_log {
-	int fd; /* the socket's end to read from, which does not block; service_log_close() closes
-		 * it
-		 */
-	char name[64];
+	int fd;        /* nonblocking end of the socket; service_log_close() closes it */
+	char name[64]; /* of the service, in front of each line */
 
-	char line[SERVICE_LOG_LINE];
+	char line[SERVICE_LOG_LINE]; /* the incomplete last line */
 	size_t used;
-	struct service_log_quota own;
-	struct service_log_quota *all; /* what all services share, set by the caller */
+	struct service_log_quota own_quota;
+	struct service_log_quota *total_quota; /* shared by all services; set by the caller */
 };
 
-/* Reads what is there, but not for long, and shows it. Returns whether there may come more. */
+/* Read once from the socket and print complete lines. Return false at its end or on an error. */
 bool service_log_read(struct service_log *log);
 
-/* Shows TEXT as if the service had said it. */
-void service_log_tell(struct service_log *log, const char *text);
+/* Print TEXT as a line of the service. */
+void service_log_print(struct service_log *log, const char *text);
 
-/* Shows what is still there, and a line that has not ended. */
+/* Print what is left in the socket, including an incomplete last line, and close it. */
 void service_log_close(struct service_log *log);

@@ -3,13 +3,13 @@
 
 #include "base/cleanup.h"
 
-uid_t subuid_counts_for(FILE *table, uid_t user)
+uid_t subuid_counted_uid(FILE *table, uid_t user)
 {
 	_cleanup_free_ char *line = NULL;
-	size_t room = 0;
+	size_t size = 0;
 
-	/* NAME:FIRST:COUNT */
-	while (table && getline(&line, &room, table) >= 0) {
+	/* Lines are NAME:FIRST:COUNT. */
+	while (table && getline(&line, &size, table) >= 0) {
 		unsigned long first, count;
 
 		if (sscanf(line, "%*[^:]:%lu:%lu", &first, &count) == 2 && user >= first &&

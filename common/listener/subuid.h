@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Subordinate users: those that one user may be, in user namespaces.
+ * Subordinate user IDs: those that a user may assume in user namespaces (subuid(5)).
  */
 #pragma once
 
@@ -8,7 +8,8 @@
 #include <sys/types.h>
 
 /*
- * Whom USER counts for where users have limits: all of one line of TABLE, which is as subuid(5) has
- * it or NULL, for the line's first; others for themselves.
+ * Return the user ID whose limits apply to USER: the first ID of the line of TABLE that contains
+ * USER, so that all IDs of a line share one limit; or USER itself if no line contains it. TABLE is
+ * in the format of subuid(5), or NULL.
  */
-uid_t subuid_counts_for(FILE *table, uid_t user);
+uid_t subuid_counted_uid(FILE *table, uid_t user);

@@ -8,22 +8,23 @@
 #include <stdint.h>
 #include <unistd.h>
 
-/* What linux/landlock.h has. Who builds where it lacks may run where the kernel knows of it. */
+/* From linux/landlock.h, for headers that are older than the running kernel. */
 #define LANDLOCK_CREATE_RULESET_VERSION 1U
 #define LANDLOCK_RULE_PATH_BENEATH      1
 #define LANDLOCK_ACCESS_FS_WRITE_FILE   (1ULL << 1)
 #define LANDLOCK_ACCESS_FS_REMOVE_DIR   (1ULL << 4)
 #define LANDLOCK_ACCESS_FS_REMOVE_FILE  (1ULL << 5)
-#define LANDLOCK_ACCESS_FS_MAKE_ANY     (0x7fULL << 6) /* a node of any kind */
+#define LANDLOCK_ACCESS_FS_MAKE_ANY     (0x7fULL << 6) /* files of all types */
 #define LANDLOCK_ACCESS_FS_REFER        (1ULL << 13)
 #define LANDLOCK_ACCESS_FS_TRUNCATE     (1ULL << 14)
 #define LANDLOCK_SCOPE_SIGNAL           (1ULL << 1)
 
-#define WRITES                                                                                     \
+#define DENIED_ACCESS                                                                              \
 	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                           \
 	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_ANY)
 
-/* struct landlock_ruleset_attr as of Linux 6.12; an older kernel takes it while the rest is 0. */
+/* struct landlock_ruleset_attr of Linux 6.12. An older kernel accepts it if the members that it
+ * does not know are 0. */
 struct ruleset {
 	uint64_t files, network, scopes;
 };
@@ -34,10 +35,10 @@ struct beneath {
 	int32_t parent_fd;
 } __attribute__((packed));
 
-/* What came with which version of the interface, see landlock(7). */
+/* Return what VERSION of the interface supports, see landlock(7). */
 static struct ruleset ruleset_for(long version)
 {
-	struct ruleset ruleset = { .files = WRITES };
+	struct ruleset ruleset = { .files = DENIED_ACCESS };
 
 	if (version >= 2)
 		ruleset.files |= LANDLOCK_ACCESS_FS_REFER;

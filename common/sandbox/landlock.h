@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a server loses beside what its unit's sandbox takes, by Landlock (Linux 5.13).
+ * Landlock restrictions for a server (landlock(7), Linux 5.13).
  */
 #pragma once
 
 /*
- * From here on this process, and what it becomes and starts, opens no file for writing by a name
- * and makes none, but below /dev; with Linux 6.12 it also sends no signal to a process outside. So
- * its own program stays as it is, which it could overwrite by /proc/self/mem, and whoever started
- * it cannot be stopped. What is open already, and what comes as a descriptor, is not touched. A
- * kernel that knows nothing of it takes nothing. The process must have no_new_privs.
- * Returns 0, or a negative errno where nothing was taken: -ENOSYS or -EOPNOTSUPP for such a kernel.
+ * Deny this process and its children to open files for writing and to create or remove files,
+ * except below /dev; since Linux 6.12 also to send signals to processes outside. A server can then
+ * neither change its own program through /proc/self/mem nor stop the process that started it. Open
+ * descriptors, and descriptors received later, are not affected.
+ *
+ * The process must have no_new_privs.
+ * Return 0; -ENOSYS or -EOPNOTSUPP if the kernel has no Landlock; or another negative errno. On
+ * failure nothing is restricted.
  */
 int landlock_restrict(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The sandbox of one service, piece by piece: a table, in contain.c, of what it consists of, whose
- * rows are done in their order. It gives what units/10-sandbox.conf asks systemd for.
+ * The sandbox of one service, as a table of layers in sandbox.c. The layers are applied in the
+ * order of the table. Together they give what units/10-sandbox.conf asks of systemd.
  */
 #pragma once
 
@@ -14,61 +14,68 @@
 
 struct sandbox {
 	/* Set by the caller. */
-	struct limits limits; /* as_root: it has no user of its own, see fsvc-listen(8) */
-	char *const *paths;   /* to show beside the usual ones, NULL-terminated; or NULL */
-	const char *name;     /* of its cgroup: no other service's */
+	struct limits limits;
+	char *const *paths;      /* extra paths to show, NULL-terminated; or NULL */
+	const char *cgroup_name; /* name of the service's cgroup, unique */
 
-	/* The machine's, from sandbox_open(). */
+	/* Descriptors of the system, opened by sandbox_open(). */
 	int proc;
-	int own_processes; /* the caller's process namespace */
-	int cgroup;        /* for the cgroups of services, or -1 */
+	int process_namespace; /* the caller's; -1 if the kernel has none */
+	int cgroup;            /* parent of the services' cgroups, or -1 */
 
-	/* How far it is. */
-	bool has_mounts; /* of its own */
+	/* State. */
+	bool has_mount_namespace;
 	uid_t uid;
-	int lock; /* see containuser.h */
+	int uid_lock; /* see sandbox_user.h */
 };
 
-#define SANDBOX_NONE ((struct sandbox){ .proc = -1, .own_processes = -1, .cgroup = -1, .lock = -1 })
+#define SANDBOX_NONE                                                                               \
+	((struct sandbox){ .proc = -1, .process_namespace = -1, .cgroup = -1, .uid_lock = -1 })
 
 struct sandbox_layer {
-	const char *name; /* for people and for options */
-	const char *what; /* it does */
-	const char *since;
-	bool spared; /* whether a service may start without it where the kernel lacks it */
+	const char *name;    /* for --allow-missing */
+	const char *feature; /* what the kernel must have, with the version that introduced it */
+	const char *risk;    /* what is possible without this layer */
+	bool optional;       /* a service may start without it if the kernel lacks the feature */
 	int (*apply)(struct sandbox *sandbox);
 };
 
-/* At most so many, so that a set of them is a bit each in 32. */
+/* A set of layers is a bit mask of 32 bits, bit N for row N of the table. */
 #define SANDBOX_MAX_LAYERS 32
 
-/* The table. */
 extern const struct sandbox_layer sandbox_layers[];
 extern const size_t sandbox_layer_count;
 
-/* Whether a service without the pieces MISSING is contained by all but what is spared. */
+/* Return true if no required layer is in MISSING, a set of layers. */
 bool sandbox_has_required_layers(uint32_t missing);
 
-/* Opens what the pieces need of the machine. Returns 0 or a negative errno. */
+/*
+ * Open what the layers need of the system. SANDBOX must be SANDBOX_NONE except for the members that
+ * the caller sets; sandbox_close() releases it.
+ * Return 0 or a negative errno.
+ */
 int sandbox_open(struct sandbox *sandbox);
 
 void sandbox_close(struct sandbox *sandbox);
 
 /*
- * Tries all pieces in a process of their own: ERRORS gets 0 or a negative errno for each.
- * Returns 0, or a negative errno where it could not be tried.
+ * Apply all layers in a child process to find out which of them this system supports. ERRORS[N] is
+ * set to 0 or the negative errno of layer N.
+ * Return 0, or a negative errno if the child could not be started.
  */
 int sandbox_try(struct sandbox *sandbox, int errors[SANDBOX_MAX_LAYERS]);
 
 /*
- * fork(2), with the child as the first process of a process namespace: when it ends, all that
- * came from it do. MISSING: the pieces to do without, a bit each by their place in the table.
+ * Fork a child that becomes the first process of a new process namespace: if it exits, the kernel
+ * kills its descendants (pid_namespaces(7)). If the layer of the process namespace is in MISSING,
+ * this is a plain fork(2).
+ * Return as fork(2) does.
  */
 pid_t sandbox_fork(const struct sandbox *sandbox, uint32_t missing);
 
 /*
- * For that child, of which no other thread may be: does all pieces but MISSING. Its working
- * directory is / afterwards. Returns 0; or a negative errno, *PIECE being the one that failed: then
- * it must end.
+ * Apply all layers except those in MISSING. Call it only in the child of sandbox_fork(), which must
+ * have no other thread. The working directory becomes "/".
+ * Return 0; or a negative errno, with the failed layer in *FAILEDP: the child must then exit.
  */
-int sandbox_apply(struct sandbox *sandbox, uint32_t missing, const struct sandbox_layer **piece);
+int sandbox_apply(struct sandbox *sandbox, uint32_t missing, const struct sandbox_layer **failedp);

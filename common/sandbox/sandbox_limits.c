@@ -13,19 +13,20 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#define MOST_FILES  1024
-#define MOST_LOCKED (8UL << 20)
+#define MAX_FILES        1024
+#define MAX_LOCKED_BYTES (8UL << 20)
 
-/* How much larger than its memory the address space of a process may be: some programs reserve
- * much and use little. */
-#define ADDRESSES 4
+/* The address space of a process may be this many times its memory limit: some programs reserve
+ * much more than they use. */
+#define ADDRESS_SPACE_FACTOR 4
 
 /*
- * Of -1000 to 1000: before others, and not before those that ask to be. The machine's own root is
- * to go last, but where its cgroup alone has no memory left.
+ * Values for /proc/PID/oom_score_adj (-1000 to 1000, proc(5)). The kernel kills a service before
+ * other programs, except those that set a higher value. It kills the server of the root filesystem
+ * last.
  */
-#define OUT_OF_MEMORY_SCORE      "500"
-#define OUT_OF_MEMORY_SCORE_ROOT "-900"
+#define OOM_SCORE      "500"
+#define OOM_SCORE_ROOT "-900"
 
 #define CGROUP      "fsvc"
 #define CONTROLLERS "+memory +pids"
@@ -37,73 +38,76 @@ static int write_at(int directory, const char *name, const char *text)
 	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
-static int limit(int resource, rlim_t most)
+static int set_limit(int resource, rlim_t max)
 {
 	struct rlimit now;
 
 	if (getrlimit((unsigned int)resource, &now) < 0)
 		return -errno;
-	/* What is lower already cannot be raised by everybody, and need not be. */
-	if (now.rlim_max > most)
-		now.rlim_max = most;
+	/* Only lower it: raising a limit needs CAP_SYS_RESOURCE. */
+	if (now.rlim_max > max)
+		now.rlim_max = max;
 	if (now.rlim_cur > now.rlim_max)
 		now.rlim_cur = now.rlim_max;
 	return setrlimit((unsigned int)resource, &now) < 0 ? -errno : 0;
 }
 
-int sandbox_limits_apply(const struct limits *limits, bool together, int proc)
+int sandbox_limits_apply(const struct limits *limits, bool has_cgroup, int proc)
 {
 	const struct {
 		int resource;
-		rlim_t most;
+		rlim_t max;
 	} table[] = {
 		{ RLIMIT_DATA, limits->memory },
-		{ RLIMIT_AS, together ? RLIM_INFINITY : limits->memory * ADDRESSES },
+		{ RLIMIT_AS, has_cgroup ? RLIM_INFINITY : limits->memory * ADDRESS_SPACE_FACTOR },
 		{ RLIMIT_NPROC, limits->processes },
-		/* Descriptors that a user has under way to others are measured by it too: all
-		 * of root's. */
-		{ RLIMIT_NOFILE, limits->as_root ? RLIM_INFINITY : MOST_FILES },
-		{ RLIMIT_MEMLOCK, MOST_LOCKED },
+		/* The kernel also compares it with the number of descriptors that the user has in
+		 * flight in sockets (unix(7)): for root, those of all root processes. */
+		{ RLIMIT_NOFILE, limits->keep_root_user ? RLIM_INFINITY : MAX_FILES },
+		{ RLIMIT_MEMLOCK, MAX_LOCKED_BYTES },
 		{ RLIMIT_CORE, 0 },
 		{ RLIMIT_MSGQUEUE, 0 },
 		{ RLIMIT_NICE, 0 },
 		{ RLIMIT_RTPRIO, 0 },
 	};
 	int error = write_at(proc, "self/oom_score_adj",
-			     limits->as_root ? OUT_OF_MEMORY_SCORE_ROOT : OUT_OF_MEMORY_SCORE);
+			     limits->keep_root_user ? OOM_SCORE_ROOT : OOM_SCORE);
 
-	/* To go later than others takes CAP_SYS_RESOURCE, which root has not in every container. */
-	if (limits->as_root && error == -EACCES)
+	/* Lowering the score needs CAP_SYS_RESOURCE, which root lacks in some containers. */
+	if (limits->keep_root_user && error == -EACCES)
 		error = 0;
 
 	for (size_t i = 0; error == 0 && i < ARRAY_SIZE(table); i++)
-		error = limit(table[i].resource, table[i].most);
+		error = set_limit(table[i].resource, table[i].max);
 	return error;
 }
 
-/* The filesystem of all cgroups, whether or where it is mounted. */
-static int open_all_cgroups(void)
+/* Open the root of the cgroup v2 hierarchy. It need not be mounted. */
+static int open_hierarchy(void)
 {
 	_cleanup_close_ int context = new_mount_api_fsopen("cgroup2");
-	int all;
+	int root;
 
 	if (context < 0 || new_mount_api_fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -errno;
-	all = new_mount_api_fsmount(context,
-				    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-	return all < 0 ? -errno : all;
+	root = new_mount_api_fsmount(context,
+				     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	return root < 0 ? -errno : root;
 }
 
-/* Its number is the first in the name. That of one that lives may be about to be entered. */
-static bool has_ended(const char *name)
+/*
+ * Return true if the process that created the cgroup NAME no longer exists. Its ID is the first
+ * number in NAME. An empty cgroup of a running listener may be about to be entered.
+ */
+static bool creator_has_ended(const char *name)
 {
 	pid_t pid = atoi(name);
 
 	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
 }
 
-/* Those of a listener that has ended before its services. */
-static void remove_empty(int cgroup)
+/* Remove the cgroups of listeners that exited before their services. */
+static void remove_stale(int cgroup)
 {
 	_cleanup_directory_ DIR *directory = NULL;
 	_cleanup_close_ int fd = openat(cgroup, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -114,29 +118,29 @@ static void remove_empty(int cgroup)
 		return;
 	take_fd(&fd);
 	while ((entry = readdir(directory)))
-		if (has_ended(entry->d_name))
+		if (creator_has_ended(entry->d_name))
 			unlinkat(cgroup, entry->d_name, AT_REMOVEDIR);
 }
 
 int sandbox_limits_open_cgroup(void)
 {
-	_cleanup_close_ int all = open_all_cgroups(), own = -1;
+	_cleanup_close_ int root = open_hierarchy(), own = -1;
 	int error;
 
-	if (all < 0)
-		return all;
-	error = write_at(all, "cgroup.subtree_control", CONTROLLERS);
+	if (root < 0)
+		return root;
+	error = write_at(root, "cgroup.subtree_control", CONTROLLERS);
 	if (error < 0)
 		return error;
-	if (mkdirat(all, CGROUP, 0755) < 0 && errno != EEXIST)
+	if (mkdirat(root, CGROUP, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	own = openat(all, CGROUP, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	own = openat(root, CGROUP, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (own < 0)
 		return -errno;
 	error = write_at(own, "cgroup.subtree_control", CONTROLLERS);
 	if (error < 0)
 		return error;
-	remove_empty(own);
+	remove_stale(own);
 	return take_fd(&own);
 }
 
@@ -159,7 +163,7 @@ int sandbox_limits_enter_cgroup(int cgroup, const char *name, const struct limit
 	if (error == 0)
 		error = write_at(own, "memory.swap.max", "0");
 	if (error == -ENOENT)
-		error = 0; /* a kernel without swap */
+		error = 0; /* the kernel has no swap */
 	return error < 0 ? error : write_at(own, "cgroup.procs", "0");
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How much a contained service may use: of each process by setrlimit(2), of all together by a
- * cgroup of version 2, where the kernel has that to give.
+ * Resource limits of a contained service: setrlimit(2) for each process, and a cgroup (version 2)
+ * for all its processes together, if the kernel provides one.
  */
 #pragma once
 
@@ -11,27 +11,36 @@
 struct limits {
 	uint64_t memory; /* bytes */
 	unsigned int processes;
-	bool as_root; /* what the kernel counts by user is not this service's alone */
+	/* The service serves the root filesystem and runs with user ID 0. The kernel counts some
+	 * resources by user: they are not limited then, because root shares them. */
+	bool keep_root_user;
 };
 
 /*
- * Limits this process and what comes from it. TOGETHER: a cgroup limits the memory of all; else the
- * address space of each is limited too, which holds what they share. Also says that these processes
- * are among the first to go when memory runs out, and have no core file.
- * PROC: a descriptor of the machine's /proc. Returns 0 or a negative errno.
+ * Limit this process and its children, disable core dumps, and set the OOM score so that the kernel
+ * kills a service early (for the root filesystem: late).
+ *
+ * HAS_CGROUP: a cgroup limits the memory of the whole service. If it is not set, the address space
+ * of each process is limited too, which includes shared memory.
+ * PROC: a descriptor of the system's /proc.
+ * Return 0 or a negative errno.
  */
-int sandbox_limits_apply(const struct limits *limits, bool together, int proc);
+int sandbox_limits_apply(const struct limits *limits, bool has_cgroup, int proc);
 
 /*
- * Finds or makes the cgroup in which each service gets its own, and removes those in it that nobody
- * is in any more and whose name begins with the number of no process. Returns a descriptor that the
- * caller owns, or a negative errno where cgroups of version 2 do not control both memory and
- * processes here.
+ * Open the parent of the services' cgroups; create it if needed. Remove the cgroups in it that a
+ * listener left behind: those that are empty and whose name begins with the ID of a process that no
+ * longer exists.
+ * Return a descriptor, owned by the caller; or a negative errno, also if cgroup v2 does not control
+ * both memory and processes on this system.
  */
 int sandbox_limits_open_cgroup(void);
 
-/* Moves this process into a new cgroup NAME in CGROUP, limited. Returns 0 or a negative errno. */
+/*
+ * Create the cgroup NAME in CGROUP, set LIMITS, and move this process into it.
+ * Return 0 or a negative errno.
+ */
 int sandbox_limits_enter_cgroup(int cgroup, const char *name, const struct limits *limits);
 
-/* Removes it, when nobody is in it. */
+/* Remove the cgroup NAME from CGROUP, if it is empty. */
 void sandbox_limits_remove_cgroup(int cgroup, const char *name);

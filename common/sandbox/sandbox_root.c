@@ -18,25 +18,25 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-/* Where it is made before this process moves there; seen by nobody else. */
-#define PLACE SERVICE_SOCKET_DIR
+/* The mountpoint of the new root directory, in the mount namespace of the service only. */
+#define NEW_ROOT SERVICE_SOCKET_DIR
 
 #define ROOT_FLAGS (MS_NOSUID | MS_NOEXEC)
 
-/* Those of the shown filesystem that stay; they have the same numbers as for mount(2). */
+/* Flags of the original mount that a read-only bind mount keeps (ST_* have the values of MS_*). */
 #define KEPT_FLAGS (MS_NOEXEC | MS_NOATIME | MS_NODIRATIME)
 
-/* What is shown of the disk, where it is there. */
-static const char *const usual_paths[] = {
+/* Shown if they exist. */
+static const char *const default_paths[] = {
 	"/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime",
 };
 
-/* A mountpoint for fsvc-open's server, see broker.c; one for sandbox_root_mount_proc(); and one
- * that programs expect, empty. */
-static const char *const own_directories[] = { "dev",  "etc", "fsvc", "fsvc/mountpoint",
-					       "proc", "run" };
+/* "fsvc/mountpoint" is the mountpoint that the broker tells its server. "proc" is for
+ * sandbox_root_mount_proc(). Some programs expect an empty "run". */
+static const char *const empty_directories[] = { "dev",  "etc", "fsvc", "fsvc/mountpoint",
+						 "proc", "run" };
 
-/* The major number of all is 1. */
+/* All have the major number 1. */
 static const struct {
 	const char *path;
 	unsigned int minor;
@@ -96,8 +96,8 @@ static int bind_read_only(const char *path, const char *copy)
 		       : 0;
 }
 
-/* Shows PATH of the old root in the new one, which is the working directory. */
-static int show(const char *path)
+/* Show PATH of the old root in the new root, which is the working directory. */
+static int show_path(const char *path)
 {
 	const char *copy = path + 1;
 	struct stat status, there;
@@ -106,7 +106,7 @@ static int show(const char *path)
 	if (lstat(path, &status) < 0)
 		return -errno;
 	if (lstat(copy, &there) == 0)
-		return 0; /* as part of another */
+		return 0; /* below a path that is shown already */
 	error = make_parents(copy);
 	if (error < 0)
 		return error;
@@ -116,27 +116,28 @@ static int show(const char *path)
 	return error < 0 ? error : bind_read_only(path, copy);
 }
 
-static int show_all(char *const *more)
+static int show_paths(char *const *extra_paths)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(usual_paths); i++) {
-		int error = show(usual_paths[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(default_paths); i++) {
+		int error = show_path(default_paths[i]);
 
 		if (error < 0 && error != -ENOENT)
 			return error;
 	}
-	for (; more && *more; more++) {
-		int error = show(*more);
+	for (; extra_paths && *extra_paths; extra_paths++) {
+		int error = show_path(*extra_paths);
 
 		if (error < 0) {
-			diag_error("cannot show %s: %s", *more, strerror(-error));
+			diag_error("%s: cannot show it to the service: %s", *extra_paths,
+				   strerror(-error));
 			return error;
 		}
 	}
 	return 0;
 }
 
-/* Some servers ask who they are, and give up when nobody knows. */
-static int make_users(uid_t uid)
+/* Some servers fail if their user ID has no name. */
+static int make_user_database(uid_t uid)
 {
 	char users[256], own[64] = "";
 
@@ -146,47 +147,47 @@ static int make_users(uid_t uid)
 	return make_file("etc/passwd", users);
 }
 
-static int furnish(uid_t uid, char *const *more)
+static int fill_root(uid_t uid, char *const *extra_paths)
 {
 	int error = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(own_directories); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(empty_directories); i++)
 		if (error == 0)
-			error = make_directory(own_directories[i]);
+			error = make_directory(empty_directories[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
 		if (error == 0 &&
 		    mknod(devices[i].path, S_IFCHR | 0666, makedev(1, devices[i].minor)) < 0)
 			error = -errno;
-	/* Where execveat(2)'s programs are looked for by TOMOYO of older kernels (5.10). */
+	/* TOMOYO in older kernels (5.10) looks up the program of execveat(2) by this path. */
 	if (error == 0 && symlink("/proc/self/fd", "dev/fd") < 0)
 		error = -errno;
 	if (error == 0)
-		error = make_users(uid);
+		error = make_user_database(uid);
 	if (error == 0)
-		error = show_all(more);
+		error = show_paths(extra_paths);
 	if (error == 0 && mount(NULL, ".", NULL, MS_REMOUNT | MS_RDONLY | ROOT_FLAGS, NULL) < 0)
 		error = -errno;
 	return error;
 }
 
-/* All mounts but the lowest and the new root, in the order of the table. */
+/* List all mounts except the first root filesystem and the new root, in the order of mountinfo. */
 static int list_mounts(struct strv *targets)
 {
 	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
 	_cleanup_file_ FILE *table = mountinfo_open();
-	int more = table ? 0 : -errno;
+	int result = table ? 0 : -errno;
 
-	while (table && (more = mountinfo_next(table, &mount)) > 0)
-		if (strcmp(mount.target, "/") != 0 && strcmp(mount.target, PLACE) != 0)
+	while (table && (result = mountinfo_next(table, &mount)) > 0)
+		if (strcmp(mount.target, "/") != 0 && strcmp(mount.target, NEW_ROOT) != 0)
 			strv_add(targets, mount.target);
-	return targets->failed ? -ENOMEM : more;
+	return targets->failed ? -ENOMEM : result;
 }
 
 /*
- * The first filesystem of a machine cannot be taken away: what is mounted there is, so that nothing
- * is kept busy by this process, and the working directory covers it.
+ * Replace the root if it is the initramfs, which cannot be unmounted: unmount all mounts on it, so
+ * that this process keeps none of them busy, and mount the new root over it.
  */
-static int cover_root(void)
+static int replace_initramfs(void)
 {
 	_cleanup_strv_ struct strv targets = { 0 };
 	_cleanup_close_ int before = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -198,8 +199,8 @@ static int cover_root(void)
 	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || fchdir(new) < 0 || chroot(".") < 0 ||
 	    fchdir(before) < 0)
 		return -errno;
-	/* Those first that others are on, which go with them: to look for these, a user's server
-	 * would have to be asked. */
+	/* Unmount parents first: their children go with them. Looking up the path of a child
+	 * could block on a FUSE server. */
 	for (size_t i = 0; i < targets.count; i++)
 		umount2(targets.argv[i] + 1, MNT_DETACH | UMOUNT_NOFOLLOW);
 	return fchdir(new) < 0 ? -errno : 0;
@@ -209,30 +210,30 @@ static int change_root(void)
 {
 	int error = 0;
 
-	/* The old root comes to lie on the new one, from where it is taken away. */
+	/* This mounts the old root on top of the new one (pivot_root(2)); unmount it there. */
 	if (syscall(SYS_pivot_root, ".", ".") == 0)
 		error = umount2(".", MNT_DETACH) < 0 ? -errno : 0;
 	else
-		error = errno == EINVAL ? cover_root() : -errno;
+		error = errno == EINVAL ? replace_initramfs() : -errno;
 	return error < 0 || chdir("/") == 0 ? error : -errno;
 }
 
-int sandbox_root_enter(uid_t uid, char *const *more)
+int sandbox_root_enter(uid_t uid, char *const *extra_paths)
 {
 	int error;
 
 	umask(0);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("fsvc", PLACE, "tmpfs", ROOT_FLAGS, "mode=755,size=1m,nr_inodes=256") < 0 ||
-	    chdir(PLACE) < 0)
+	    mount("fsvc", NEW_ROOT, "tmpfs", ROOT_FLAGS, "mode=755,size=1m,nr_inodes=256") < 0 ||
+	    chdir(NEW_ROOT) < 0)
 		return -errno;
-	error = furnish(uid, more);
+	error = fill_root(uid, extra_paths);
 	return error < 0 ? error : change_root();
 }
 
 int sandbox_root_mount_proc(void)
 {
-	/* Read-only: /proc/self/mem would write memory whatever its protection is. */
+	/* Read-only, because writing to /proc/self/mem ignores memory protection. */
 	return mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
 		     "hidepid=2,subset=pid") < 0
 		       ? -errno

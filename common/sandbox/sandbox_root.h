@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The root directory of a contained service: programs and libraries, and nothing else of the disk.
+ * The root directory of a contained service: programs and libraries, and no other files of the
+ * system.
  */
 #pragma once
 
 #include <sys/types.h>
 
 /*
- * Makes that directory, read-only, with /proc as the directory PROC's own and a user database that
- * knows UID, and moves this process there, which must be alone in its mount namespace: no other
- * mount stays in it. MORE: paths to show beside the usual ones, NULL-terminated, or NULL.
- * Works where / is the first filesystem of a booting machine, too, which pivot_root(2) does not.
- * Returns 0 or a negative errno.
+ * Create a read-only root directory and move this process into it. It contains a user database with
+ * UID, and /proc as an empty directory. EXTRA_PATHS: more paths to show, NULL-terminated; or NULL.
+ *
+ * The process must be alone in its mount namespace: no other mount remains there. Also works if "/"
+ * is the initramfs, where pivot_root(2) fails.
+ * Return 0 or a negative errno.
  */
-int sandbox_root_enter(uid_t uid, char *const *more);
+int sandbox_root_enter(uid_t uid, char *const *extra_paths);
 
-/* Puts this process's own /proc there, without what is not about its own processes. The same. */
+/*
+ * Mount /proc, read-only, with only the processes of this process namespace (subset=pid,
+ * Linux 5.8). Return 0 or a negative errno.
+ */
 int sandbox_root_mount_proc(void);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The system calls that a contained service may do: those that the sandbox of the units leaves it
- * (10-sandbox.conf), less what no filesystem server needs.
+ * The system calls that a contained service may make: those that units/10-sandbox.conf allows,
+ * minus those that no filesystem server needs.
  */
 #pragma once
 
 /*
- * From here on this process, and what it becomes and starts, can do no other: they fail with
- * EPERM, and calls by the numbers of another architecture end it. It makes no memory that is
- * writable and executable, no namespace and no socket but a pair. It must have no_new_privs.
- * Returns 0 or a negative errno.
+ * Install the filter on this process and its children. All other system calls fail with EPERM; a
+ * call with the numbers of another architecture kills the process. Memory cannot be writable and
+ * executable; namespaces, and sockets other than a socketpair(2), cannot be created.
+ *
+ * The process must have no_new_privs (seccomp(2), Linux 3.17).
+ * Return 0 or a negative errno.
  */
 int sandbox_syscalls_filter(void);

@@ -14,13 +14,14 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-/* systemd's dynamic users: no other program gives these away. */
+/* The range of systemd's DynamicUser=. No other program assigns these IDs. */
 #define FIRST_USER 61184
 #define LAST_USER  65519
-#define USERS      (LAST_USER - FIRST_USER + 1)
+#define USER_COUNT (LAST_USER - FIRST_USER + 1)
 
-/* The owner of /proc/PID is the process's effective user, whatever else it hides. */
-static int mark_used(int proc, bool used[USERS])
+/* Set USED[N] for each user ID FIRST_USER + N that a process has. /proc/PID belongs to the
+ * effective user of the process, whatever hidepid= hides. */
+static int find_used(int proc, bool used[USER_COUNT])
 {
 	_cleanup_directory_ DIR *directory = NULL;
 	_cleanup_close_ int fd = openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -35,7 +36,7 @@ static int mark_used(int proc, bool used[USERS])
 
 		if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
 		    fstatat(proc, entry->d_name, &status, 0) < 0)
-			continue; /* none, or one that has just ended */
+			continue; /* not a process, or one that has just exited */
 		if (status.st_uid >= FIRST_USER && status.st_uid <= LAST_USER)
 			used[status.st_uid - FIRST_USER] = true;
 	}
@@ -43,17 +44,17 @@ static int mark_used(int proc, bool used[USERS])
 }
 
 /*
- * Locks USER for this process, who is to become it. Returns the lock; -EAGAIN where another does
- * the same or a process has it, which USED tells then; or another negative errno.
+ * Lock the user ID FIRST_USER + USER. Return the lock; -EAGAIN if it is locked or in use, and
+ * update USED then; or another negative errno.
  */
-static int take(int proc, unsigned int user, bool used[USERS])
+static int lock_user(int proc, unsigned int user, bool used[USER_COUNT])
 {
 	_cleanup_close_ int lock = lockfile_take(SERVICE_LOCK_FILE, FIRST_USER + user, false);
 	int error = lock < 0 ? lock : 0;
 
-	/* After the lock: who had it has become that user. */
+	/* Check after locking: the previous holder of the lock has switched to this ID by now. */
 	if (error == 0)
-		error = mark_used(proc, used);
+		error = find_used(proc, used);
 	if (error == 0 && used[user])
 		error = -EAGAIN;
 	return error < 0 ? error : take_fd(&lock);
@@ -61,15 +62,16 @@ static int take(int proc, unsigned int user, bool used[USERS])
 
 int sandbox_user_choose(int proc, uid_t *uidp, int *lockp)
 {
-	bool used[USERS] = { false };
+	bool used[USER_COUNT] = { false };
 	unsigned int start = 0;
 
-	/* Not the one that has just ended: what it has left somewhere would be the next one's. */
+	/* Start anywhere: a service must not get the ID of the previous one, and with it what that
+	 * one left behind. */
 	if (getrandom(&start, sizeof(start), GRND_NONBLOCK) < 0)
 		start = (unsigned int)getpid();
-	for (unsigned int i = 0; i < USERS; i++) {
-		unsigned int user = (start % USERS + i) % USERS;
-		int lock = used[user] ? -EAGAIN : take(proc, user, used);
+	for (unsigned int i = 0; i < USER_COUNT; i++) {
+		unsigned int user = (start % USER_COUNT + i) % USER_COUNT;
+		int lock = used[user] ? -EAGAIN : lock_user(proc, user, used);
 
 		if (lock == -EAGAIN)
 			continue;
@@ -82,10 +84,10 @@ int sandbox_user_choose(int proc, uid_t *uidp, int *lockp)
 	return -EUSERS;
 }
 
-static int write_own(int proc, const char *name, const char *text)
+static int write_self(int proc, const char *name, const char *text)
 {
-	_cleanup_close_ int own = openat(proc, "self", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int fd = own < 0 ? -1 : openat(own, name, O_WRONLY | O_CLOEXEC);
+	_cleanup_close_ int self = openat(proc, "self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = self < 0 ? -1 : openat(self, name, O_WRONLY | O_CLOEXEC);
 
 	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
@@ -97,13 +99,13 @@ int sandbox_user_enter_namespace(int proc)
 
 	snprintf(user, sizeof(user), "%u %u 1", geteuid(), geteuid());
 	snprintf(group, sizeof(group), "%u %u 1", getegid(), getegid());
-	/* One that has changed its user is root's in /proc until it says that it has no secrets. */
+	/* After a change of user ID, /proc/self belongs to root until the process is dumpable. */
 	if (unshare(CLONE_NEWUSER) < 0 || prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
 		return -errno;
-	error = write_own(proc, "uid_map", user);
+	error = write_self(proc, "uid_map", user);
 	if (error == 0)
-		error = write_own(proc, "setgroups", "deny");
+		error = write_self(proc, "setgroups", "deny");
 	if (error == 0)
-		error = write_own(proc, "gid_map", group);
+		error = write_self(proc, "gid_map", group);
 	return error;
 }

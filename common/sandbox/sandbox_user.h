@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Nobody: a user for one mount, who is nobody else.
+ * The user ID of a contained service: one that no other process has.
  */
 #pragma once
 
 #include <sys/types.h>
 
 /*
- * Chooses a user that no process has, among those that systemd would take for the same: *UIDP.
- * As long as *LOCKP is open, here or in a child, no other call of this function, by whatever
- * process, chooses the same: the caller becomes that user before closing it.
- * PROC: a descriptor of the machine's /proc. Waits for nobody.
- * Returns 0; -EUSERS where each has a process; or a negative errno.
+ * Choose a user ID that no process has, from the range that systemd uses for DynamicUser=.
+ *
+ * The ID is locked until *LOCKP is closed, in this process and in its children, so that no other
+ * caller can choose it: switch to *UIDP before you close *LOCKP. Never waits.
+ * PROC: a descriptor of the system's /proc.
+ * Return 0; -EUSERS if all IDs are in use; or another negative errno.
  */
 int sandbox_user_choose(int proc, uid_t *uidp, int *lockp);
 
 /*
- * Moves this process into a user namespace in which there is nobody but its own user and group.
- * PROC: as above. Returns 0 or a negative errno.
+ * Move this process into a user namespace that contains only its own user and group ID
+ * (user_namespaces(7)). PROC: as above.
+ * Return 0 or a negative errno.
  */
 int sandbox_user_enter_namespace(int proc);

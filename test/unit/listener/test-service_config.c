@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-/* Reads TEXT as a file. */
+/* Read TEXT as a configuration file. */
 static int read_text(const char *text, struct service_configs *configs)
 {
 	FILE *file = file_of(text);
@@ -16,7 +16,7 @@ static int read_text(const char *text, struct service_configs *configs)
 	return error;
 }
 
-static void a_line_without_options_has_the_usual(void **state)
+static void line_without_options_has_the_defaults(void **state)
 {
 	struct service_configs configs = { 0 };
 
@@ -27,18 +27,18 @@ static void a_line_without_options_has_the_usual(void **state)
 	assert_int_equal(configs.list[0].server.count, 2);
 	assert_string_equal(configs.list[0].server.argv[0], "fuse2fs");
 	assert_string_equal(configs.list[0].server.argv[1], "-f");
-	assert_null(configs.list[0].opener.argv);
-	assert_null(configs.list[0].paths.argv);
-	assert_false(configs.list[0].is_service || configs.list[0].root_filesystem);
+	assert_null(configs.list[0].broker_options.argv);
+	assert_null(configs.list[0].extra_paths.argv);
+	assert_false(configs.list[0].is_service || configs.list[0].is_root_filesystem);
 	assert_int_equal(configs.list[0].limits.memory, 1 << 30);
 	assert_int_equal(configs.list[0].limits.processes, 256);
-	assert_int_equal(configs.list[0].most, 4096);
-	assert_int_equal(configs.list[0].most_of_user, 1024);
-	assert_int_equal(configs.list[0].allowed, 0);
+	assert_int_equal(configs.list[0].max_mounts, 4096);
+	assert_int_equal(configs.list[0].max_mounts_per_user, 1024);
+	assert_int_equal(configs.list[0].optional_layers, 0);
 	service_configs_free(&configs);
 }
 
-static void each_option_goes_to_its_place(void **state)
+static void each_option_sets_its_member(void **state)
 {
 	struct service_configs configs = { 0 };
 	const struct service_config *config;
@@ -50,32 +50,32 @@ static void each_option_goes_to_its_place(void **state)
 				   &configs),
 			 0);
 	config = &configs.list[0];
-	assert_true(config->is_service && config->as_itself);
-	assert_int_equal(config->most, 7);
-	assert_int_equal(config->most_of_user, 3);
+	assert_true(config->is_service && config->keep_ids);
+	assert_int_equal(config->max_mounts, 7);
+	assert_int_equal(config->max_mounts_per_user, 3);
 	assert_true(config->limits.memory == 3ULL << 30);
 	assert_int_equal(config->limits.processes, 9);
-	/* The program itself is shown too. */
-	assert_int_equal(config->paths.count, 3);
-	assert_string_equal(config->paths.argv[1], "/b/c");
-	assert_string_equal(config->paths.argv[2], "/opt/server");
-	assert_int_equal(config->opener.count, 3);
-	assert_string_equal(config->opener.argv[1], "--options=-X");
+	/* The program of the server is shown, too. */
+	assert_int_equal(config->extra_paths.count, 3);
+	assert_string_equal(config->extra_paths.argv[1], "/b/c");
+	assert_string_equal(config->extra_paths.argv[2], "/opt/server");
+	assert_int_equal(config->broker_options.count, 3);
+	assert_string_equal(config->broker_options.argv[1], "--options=-X");
 	service_configs_free(&configs);
 }
 
-static void what_is_behind_the_dashes_is_the_servers(void **state)
+static void options_after_the_dashes_belong_to_the_server(void **state)
 {
 	struct service_configs configs = { 0 };
 
 	(void)state;
 	assert_int_equal(read_text("a -- b --read-only -- --memory=0", &configs), 0);
 	assert_int_equal(configs.list[0].server.count, 4);
-	assert_null(configs.list[0].opener.argv);
+	assert_null(configs.list[0].broker_options.argv);
 	service_configs_free(&configs);
 }
 
-static void a_file_has_many_lines_and_remarks(void **state)
+static void file_has_several_lines_and_comments(void **state)
 {
 	struct service_configs configs = { 0 };
 
@@ -87,7 +87,7 @@ static void a_file_has_many_lines_and_remarks(void **state)
 	service_configs_free(&configs);
 }
 
-static void pieces_are_a_bit_each(void **state)
+static void each_layer_is_one_bit(void **state)
 {
 	struct service_configs configs = { 0 };
 	char line[256];
@@ -96,23 +96,23 @@ static void pieces_are_a_bit_each(void **state)
 	for (size_t i = 0; i < sandbox_layer_count; i++) {
 		snprintf(line, sizeof(line), "--allow-missing=%s a -- b", sandbox_layers[i].name);
 		assert_int_equal(read_text(line, &configs), 0);
-		assert_int_equal(configs.list[i].allowed, 1U << i);
+		assert_int_equal(configs.list[i].optional_layers, 1U << i);
 	}
 	snprintf(line, sizeof(line), "--allow-missing=%s,%s a -- b", sandbox_layers[0].name,
 		 sandbox_layers[2].name);
 	assert_int_equal(read_text(line, &configs), 0);
-	assert_int_equal(configs.list[sandbox_layer_count].allowed, 5);
+	assert_int_equal(configs.list[sandbox_layer_count].optional_layers, 5);
 	service_configs_free(&configs);
 }
 
-static void nonsense_is_refused_and_leaves_what_was_there(void **state)
+static void invalid_lines_are_refused_and_add_nothing(void **state)
 {
 	static const char *const lines[] = {
 		"a",
 		"a --",
 		"-- b",
 		"a c -- b",
-		"--what a -- b",
+		"--unknown a -- b",
 		"--read-only=yes a -- b",
 		"--memory= a -- b",
 		"--memory=0 a -- b",
@@ -142,8 +142,8 @@ static void nonsense_is_refused_and_leaves_what_was_there(void **state)
 	service_configs_free(&configs);
 }
 
-/* What is behind it would be lost without a word. */
-static void what_is_no_text_is_refused(void **state)
+/* The text after the null character would be lost without a message. */
+static void line_with_null_character_is_refused(void **state)
 {
 	static char bytes[] = "a -- b\0 --service\n";
 	FILE *file = fmemopen(bytes, sizeof(bytes) - 1, "r");
@@ -158,14 +158,14 @@ static void what_is_no_text_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_line_without_options_has_the_usual),
-		cmocka_unit_test(each_option_goes_to_its_place),
-		cmocka_unit_test(what_is_behind_the_dashes_is_the_servers),
-		cmocka_unit_test(a_file_has_many_lines_and_remarks),
-		cmocka_unit_test(pieces_are_a_bit_each),
-		cmocka_unit_test(what_is_no_text_is_refused),
-		cmocka_unit_test(nonsense_is_refused_and_leaves_what_was_there),
+		cmocka_unit_test(line_without_options_has_the_defaults),
+		cmocka_unit_test(each_option_sets_its_member),
+		cmocka_unit_test(options_after_the_dashes_belong_to_the_server),
+		cmocka_unit_test(file_has_several_lines_and_comments),
+		cmocka_unit_test(each_layer_is_one_bit),
+		cmocka_unit_test(line_with_null_character_is_refused),
+		cmocka_unit_test(invalid_lines_are_refused_and_add_nothing),
 	};
 
-	return cmocka_run_group_tests_name("offer", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("service_config", tests, NULL, NULL);
 }

@@ -3,27 +3,27 @@
 
 #include "listener/subuid.h"
 
-static uid_t counts_for(const char *text, uid_t user)
+static uid_t counted_uid(const char *text, uid_t user)
 {
 	FILE *table = file_of(text);
-	uid_t found = subuid_counts_for(table, user);
+	uid_t found = subuid_counted_uid(table, user);
 
 	fclose(table);
 	return found;
 }
 
-static void all_of_a_line_are_its_first(void **state)
+static void ids_of_a_line_count_as_its_first(void **state)
 {
 	static const char text[] = "one:100000:65536\n# two:1000:10\nthree:165536:65536\n";
 
 	(void)state;
-	assert_int_equal(counts_for(text, 100000), 100000);
-	assert_int_equal(counts_for(text, 165535), 100000);
-	assert_int_equal(counts_for(text, 165536), 165536);
-	assert_int_equal(counts_for(text, 231071), 165536);
+	assert_int_equal(counted_uid(text, 100000), 100000);
+	assert_int_equal(counted_uid(text, 165535), 100000);
+	assert_int_equal(counted_uid(text, 165536), 165536);
+	assert_int_equal(counted_uid(text, 231071), 165536);
 }
 
-static void others_are_themselves(void **state)
+static void other_ids_count_as_themselves(void **state)
 {
 	static const char *const texts[] = {
 		"one:100000:65536\n", "one:100000\n", "::\n", "one:1:0\n", "one:x:y\n", ":1:99\n",
@@ -32,17 +32,17 @@ static void others_are_themselves(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(texts); i++)
 		for (uid_t user = 0; user < 3; user++)
-			assert_int_equal(counts_for(texts[i], user), user);
-	assert_int_equal(counts_for(texts[0], 99999), 99999);
-	assert_int_equal(counts_for(texts[0], 165536), 165536);
-	assert_int_equal(subuid_counts_for(NULL, 100000), 100000);
+			assert_int_equal(counted_uid(texts[i], user), user);
+	assert_int_equal(counted_uid(texts[0], 99999), 99999);
+	assert_int_equal(counted_uid(texts[0], 165536), 165536);
+	assert_int_equal(subuid_counted_uid(NULL, 100000), 100000);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_of_a_line_are_its_first),
-		cmocka_unit_test(others_are_themselves),
+		cmocka_unit_test(ids_of_a_line_count_as_its_first),
+		cmocka_unit_test(other_ids_count_as_themselves),
 	};
 
 	return cmocka_run_group_tests_name("subuid", tests, NULL, NULL);
