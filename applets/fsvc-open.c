@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fsvc-open: makes a service of a FUSE server that knows nothing of services. It runs inside the
- * sandbox, as contained as the server, and has nothing that the server could take from it.
+ * fsvc-open: runs an unmodified FUSE server as a service. It runs inside the sandbox, like the
+ * server, and has nothing that the server could gain.
  */
 #include "applet.h"
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/diag.h"
 #include "base/new_mount_api.h"
@@ -13,72 +14,78 @@
 #include "broker/sandbox_check.h"
 #include "broker/server_process.h"
 
-#include "base/array.h"
-
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
-/* How long a server whose mount did not come to be may take to end, in seconds. */
-#define END_SECONDS 5
-
-/* Of a process that could not become the server, and has said why. */
-#define EXIT_NOT_RUN 127
+/* The time for a server to exit if its mount has failed. */
+#define END_TIMEOUT_S 5
 
 #define NO_OPTIONS "none"
 
 static const char help[] =
 	"Usage: fsvc-open [OPTIONS] -- SERVER [ARGUMENTS]\n"
 	"\n"
-	"Runs SERVER, any FUSE server, unmodified, as a contained service: for the ExecStart= of a "
-	"unit\n"
-	"that a socket starts for each mount. When SERVER opens its source or /dev/fuse, or "
-	"mounts, it\n"
-	"gets what the mount helper gives. It is started as\n"
+	"Run SERVER, an unmodified FUSE server, as a sandboxed service. For the ExecStart= line of a\n"
+	"service unit. When SERVER opens its source or /dev/fuse, or mounts, it gets what the mount\n"
+	"helper provides. It is started as\n"
 	"\n"
 	"  SERVER ARGUMENTS... SOURCE MOUNTPOINT [-o OPTIONS]\n"
 	"\n"
-	"or, where {source} or {mountpoint} stands in ARGUMENTS, with these in their places. {uid}\n"
-	"stands for the user who mounts.\n"
+	"In ARGUMENTS, {source} and {mountpoint} are replaced by the source and the mountpoint, which\n"
+	"are not appended then, and {uid} by the user ID of the caller of the mount helper.\n"
 	"\n"
 	"Options:\n"
-	"  --read-only      the server only reads: open the source and mount it read-only\n"
-	"  --remote         SOURCE is no file but a word for SERVER, such as a URL\n"
-	"  --options=WORD   what stands before the options instead of -o; none: SERVER gets no "
-	"options\n"
-	"  --package=NAME   the package that SERVER is in, for who has to install it\n"
-	"  --instance=%i    the instance of the unit, which tells who mounts: SERVER believes to be run by\n"
-	"                   that user, so that its files are theirs\n"
-	"  --as-root        SERVER believes to be run by root\n"
-	"  --root-filesystem  begin SERVER's name with '@', so that it is spared when the machine shuts "
-	"down\n"
-	"  --uncontained    run SERVER although this process has privileges left or is in no "
-	"sandbox,\n"
-	"                   which is refused otherwise: for tests\n"
-	"  --help           this text\n"
-	"  --version        the version\n"
+	"  --read-only        open the source read-only and mount read-only\n"
+	"  --remote           SOURCE is not a file but, for example, a URL\n"
+	"  --options=WORD     pass WORD before the mount options instead of -o;\n"
+	"                     none: do not pass mount options to the server\n"
+	"  --package=NAME     name of the package that contains SERVER\n"
+	"  --instance=%i      instance name of the unit, which contains the caller's user ID:\n"
+	"                     SERVER sees this ID as its own\n"
+	"  --as-root          emulate user ID 0\n"
+	"  --root-filesystem  begin the name of the server process with '@', so that systemd does\n"
+	"                     not kill it at shutdown\n"
+	"  --uncontained      start SERVER even if the sandbox is incomplete, for tests\n"
+	"  --help             print this help and exit\n"
+	"  --version          print the version and exit\n"
 	"\n"
-	"Exit code: that of SERVER; 128 and its number where a signal ended it; 1 where it was "
-	"not\n"
-	"started.\n";
+	"Exit status: that of SERVER; 128 plus the signal that killed it; 1 if it was not started.\n";
 
-struct arguments {
-	bool read_only, remote, uncontained, root_filesystem;
-	const char *options; /* the word before the server's options */
-	const char *package; /* where the server is to be had, or NULL */
-	const char *uid;     /* of the person who mounts, as far as it is known */
-	long user;           /* the same, or -1 */
-	bool as_root;        /* the server is to believe to be root instead */
-	char **server;       /* NULL-terminated */
+struct open_options {
+	bool read_only, remote, uncontained, root_filesystem, as_root;
+	const char *options_flag; /* passed before the mount options */
+	const char *package;      /* or NULL */
+	const char *caller_uid;   /* user ID of the caller as text, "0" if unknown */
+	long emulated_uid;        /* the same, or -1 */
+	char **server;            /* command line of the server, NULL-terminated */
 };
 
-/* The value of WORD if it is the option NAME, which ends in '='; else NULL. */
-static const char *value_of(const char *word, const char *name)
-{
-	return strncmp(word, name, strlen(name)) == 0 ? word + strlen(name) : NULL;
-}
+enum option_value {
+	READ_ONLY = 256,
+	REMOTE,
+	UNCONTAINED,
+	ROOT_FILESYSTEM,
+	OPTIONS,
+	PACKAGE,
+	INSTANCE,
+	AS_ROOT,
+};
 
-/* systemd calls an instance "NUMBER-PID-UID" after its connection, later than 257 with more
- * between. */
+static const struct option long_options[] = {
+	{ "read-only", no_argument, NULL, READ_ONLY },
+	{ "remote", no_argument, NULL, REMOTE },
+	{ "uncontained", no_argument, NULL, UNCONTAINED },
+	{ "root-filesystem", no_argument, NULL, ROOT_FILESYSTEM },
+	{ "options", required_argument, NULL, OPTIONS },
+	{ "package", required_argument, NULL, PACKAGE },
+	{ "instance", required_argument, NULL, INSTANCE },
+	{ "as-root", no_argument, NULL, AS_ROOT },
+	{ 0 },
+};
+
+/* Return the user ID in INSTANCE. systemd names an instance "NUMBER-PID-UID" after its connection;
+ * later than 257, more parts are between PID and UID. */
 static const char *uid_of_instance(const char *instance)
 {
 	const char *dash = strrchr(instance, '-');
@@ -86,60 +93,79 @@ static const char *uid_of_instance(const char *instance)
 	return dash && dash[1] && dash[1 + strspn(dash + 1, "0123456789")] == '\0' ? dash + 1 : "0";
 }
 
-static int parse(int argc, char **argv, struct arguments *arguments)
+static int set_option(struct open_options *options, int option, char *const *argv)
 {
-	const char *value;
-	int i = 1;
-
-	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		if (strcmp(argv[i], "--read-only") == 0) {
-			arguments->read_only = true;
-		} else if (strcmp(argv[i], "--remote") == 0) {
-			arguments->remote = true;
-		} else if (strcmp(argv[i], "--uncontained") == 0) {
-			arguments->uncontained = true;
-		} else if (strcmp(argv[i], "--root-filesystem") == 0) {
-			arguments->root_filesystem = true;
-		} else if ((value = value_of(argv[i], "--options="))) {
-			arguments->options = value;
-		} else if ((value = value_of(argv[i], "--package="))) {
-			arguments->package = value;
-		} else if ((value = value_of(argv[i], "--instance="))) {
-			arguments->uid = uid_of_instance(value);
-			arguments->user = strtol(arguments->uid, NULL, 10);
-		} else if (strcmp(argv[i], "--as-root") == 0) {
-			arguments->as_root = true;
-		} else {
-			diag_error("what is '%s'? See --help", argv[i]);
-			return -EINVAL;
-		}
-	}
-	if (i + 1 >= argc) {
-		diag_error("no server: fsvc-open [OPTIONS] -- SERVER [ARGUMENTS]");
+	switch (option) {
+	case READ_ONLY:
+		options->read_only = true;
+		return 0;
+	case REMOTE:
+		options->remote = true;
+		return 0;
+	case UNCONTAINED:
+		options->uncontained = true;
+		return 0;
+	case ROOT_FILESYSTEM:
+		options->root_filesystem = true;
+		return 0;
+	case OPTIONS:
+		options->options_flag = optarg;
+		return 0;
+	case PACKAGE:
+		options->package = optarg;
+		return 0;
+	case INSTANCE:
+		options->caller_uid = uid_of_instance(optarg);
+		options->emulated_uid = strtol(options->caller_uid, NULL, 10);
+		return 0;
+	case AS_ROOT:
+		options->as_root = true;
+		return 0;
+	default:
+		diag_getopt_error(option, argv);
 		return -EINVAL;
 	}
-	arguments->server = argv + i + 1;
+}
+
+static int parse(int argc, char **argv, struct open_options *options)
+{
+	int option, error = 0;
+
+	opterr = 0;
+	while (error == 0 && (option = getopt_long(argc, argv, "+:", long_options, NULL)) >= 0)
+		error = set_option(options, option, argv);
+	if (error < 0)
+		return error;
+	if (optind == argc) {
+		diag_usage_error("missing SERVER operand");
+		return -EINVAL;
+	}
+	if (strcmp(argv[optind - 1], "--") != 0) {
+		diag_usage_error("missing '--' before '%s'", argv[optind]);
+		return -EINVAL;
+	}
+	options->server = argv + optind;
 	return 0;
 }
 
-static int check_contained(const struct arguments *arguments)
+static int check_sandbox(const struct open_options *options)
 {
-	const char *what;
+	const char *found;
 
-	if (arguments->uncontained ||
-	    (!privs_find_any(&what) && !sandbox_check_missing(arguments->remote, &what)))
+	if (options->uncontained ||
+	    (!privs_find_any(&found) && !sandbox_check_is_incomplete(options->remote, &found)))
 		return 0;
-	diag_error("refusing to run %s: the service has %s; see its unit, or use --uncontained",
-		   arguments->server[0], what);
+	diag_error("refused to run %s: the service has %s; check its unit, or use --uncontained",
+		   options->server[0], found);
 	return -EPERM;
 }
 
-/* What the server is told in its own words: its options, the kernel's, and whether it may write. */
-static int compose_options(const struct broker *broker, char **listp)
+/* Collect the mount options for the server: its own, those for the kernel, and "ro". */
+static int make_mount_options(const struct broker *broker, char **listp)
 {
 	const struct options *options = &broker->args->options;
 	const char *const lists[] = { options->server, options->kernel,
-				      broker->read_only ? "ro" : NULL };
+				      broker->is_read_only ? "ro" : NULL };
 
 	*listp = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
@@ -148,66 +174,68 @@ static int compose_options(const struct broker *broker, char **listp)
 	return 0;
 }
 
-/* The server's command line. */
-static void compose(const struct arguments *arguments, const struct broker *broker,
-		    const char *options, struct strv *words)
+/* Build the command line of the server. MOUNT_OPTIONS: a list, or NULL. */
+static void make_argv(const struct open_options *options, const struct broker *broker,
+		      const char *mount_options, struct strv *argv)
 {
 	struct strv_expansion expansions[] = {
 		{ "{source}", broker_source(broker), false },
 		{ "{mountpoint}", broker->mountpoint, false },
-		{ "{uid}", arguments->uid, false },
+		{ "{uid}", options->caller_uid, false },
 		{ NULL, NULL, false },
 	};
-	_cleanup_free_ char *spared = NULL;
+	_cleanup_free_ char *marked = NULL;
 
-	/* Whoever ends all processes at last spares those whose name begins so: systemd's way. */
-	if (arguments->root_filesystem && asprintf(&spared, "@%s", arguments->server[0]) < 0)
-		spared = NULL;
-	strv_add(words, spared ? spared : arguments->server[0]);
-	for (char **server = arguments->server + 1; *server; server++)
-		strv_add_expanded(words, *server, expansions);
-	strv_add_all(words, broker->args->server_args);
+	/* systemd does not kill processes whose argv[0] begins with '@' at shutdown. */
+	if (options->root_filesystem && asprintf(&marked, "@%s", options->server[0]) < 0)
+		marked = NULL;
+	strv_add(argv, marked ? marked : options->server[0]);
+	for (char **argument = options->server + 1; *argument; argument++)
+		strv_add_expanded(argv, *argument, expansions);
+	strv_add_all(argv, broker->args->server_args);
 	if (!expansions[0].used && !expansions[1].used) {
-		strv_add(words, broker_source(broker));
-		strv_add(words, broker->mountpoint);
+		strv_add(argv, broker_source(broker));
+		strv_add(argv, broker->mountpoint);
 	}
-	if (options && strcmp(arguments->options, NO_OPTIONS) != 0) {
-		strv_add(words, arguments->options);
-		strv_add(words, options);
+	if (mount_options && strcmp(options->options_flag, NO_OPTIONS) != 0) {
+		strv_add(argv, options->options_flag);
+		strv_add(argv, mount_options);
 	}
 }
 
-/* Starts the server and waits until it serves. Returns 0, its exit code, or a negative errno. */
-static int start(const struct arguments *arguments, struct server_process *server)
+/* Start the server and wait until it serves. Return 0, its exit status, or a negative errno. */
+static int start_server(const struct open_options *options, struct server_process *server)
 {
 	struct broker *broker = server->broker;
-	_cleanup_strv_ struct strv words = { 0 };
-	_cleanup_free_ char *options = NULL;
-	const char *name = arguments->server[0];
-	int result;
+	_cleanup_strv_ struct strv argv = { 0 };
+	_cleanup_free_ char *mount_options = NULL;
+	const char *name = options->server[0];
+	int result = make_mount_options(broker, &mount_options);
 
-	if (compose_options(broker, &options) < 0)
-		return -ENOMEM;
-	compose(arguments, broker, options, &words);
-	if (words.failed)
-		return -ENOMEM;
-	result = server_process_start(server, name, words.argv);
+	if (result == 0) {
+		make_argv(options, broker, mount_options, &argv);
+		result = argv.failed ? -ENOMEM : 0;
+	}
+	if (result == 0)
+		result = server_process_start(server, name, argv.argv);
 	if (result == 0)
 		result = server_process_wait_served(server, broker->fusedev,
 						    broker->service->channel.fd);
 	if (result == -ENOSYS)
-		diag_error("cannot answer the system calls of %s: the kernel cannot, before 5.9",
+		diag_error("cannot run %s: the kernel has no seccomp notifications (Linux 5.9)",
 			   name);
 	else if (result < 0)
-		diag_error("%s: %s", name,
-			   result == -ECONNRESET ? "the mount helper has gone" : strerror(-result));
-	else if (result > 0 && result != EXIT_NOT_RUN)
-		diag_error("%s failed with exit code %d", name, result);
+		diag_error("cannot run %s: %s", name,
+			   result == -ECONNRESET ? "the mount helper closed the connection"
+						 : strerror(-result));
+	else if (result > 0 && result != EXIT_NOT_EXECUTED)
+		diag_error("%s failed with exit status %d", name, result);
 	return result;
 }
 
-/* From the command line to a server that serves. Returns 0, an exit code, or a negative errno. */
-static int open_service(const struct arguments *arguments, struct server_process *server)
+/* Parse the helper's command line, fetch the source, and start the server. Return as
+ * start_server(). */
+static int open_service(const struct open_options *options, struct server_process *server)
 {
 	struct broker *broker = server->broker;
 	struct service *service = broker->service;
@@ -215,65 +243,72 @@ static int open_service(const struct arguments *arguments, struct server_process
 	int error = mount_args_parse(service->argc, (const char *const *)service->argv,
 				     broker->args, &wrong);
 
-	if (error < 0 || !broker->args->source || !broker->args->mountpoint) {
-		diag_error(
-			"the command line lacks a source or a mountpoint, or has more than these");
-		return error < 0 ? error : -EINVAL;
-	}
-	broker->remote = arguments->remote;
-	broker->read_only = arguments->read_only || (broker->args->options.flags & MS_RDONLY);
-	error = broker_prepare(broker);
+	if (error == 0 && (!broker->args->source || !broker->args->mountpoint))
+		error = -EINVAL;
 	if (error < 0) {
-		diag_error("cannot prepare for %s: %s", broker->args->source, strerror(-error));
+		diag_error("cannot use the helper's command line: %s",
+			   error == -ENOMEM ? "out of memory"
+					    : "not exactly one source and one mountpoint");
 		return error;
 	}
-	return start(arguments, server);
+	broker->is_remote = options->remote;
+	broker->is_read_only = options->read_only || (broker->args->options.flags & MS_RDONLY);
+	error = broker_prepare(broker);
+	if (error < 0) {
+		diag_error("%s: cannot open: %s", broker->args->source, strerror(-error));
+		return error;
+	}
+	return start_server(options, server);
 }
 
-/* The service's life, once it has its connection. Returns the exit code. */
-static int serve(const struct arguments *arguments, struct service *service)
+/* Serve one mount for the connection of SERVICE, which is freed. Return the exit status. */
+static int serve(const struct open_options *options, struct service *service)
 {
 	_cleanup_mount_args_ struct mount_args args = { 0 };
 	_cleanup_broker_ struct broker broker = BROKER_NONE;
 	struct server_process server = { .broker = &broker,
-					 .package = arguments->package,
-					 .confined = !arguments->uncontained };
+					 .package = options->package,
+					 .use_landlock = !options->uncontained };
 	int result;
 
 	broker.service = service;
 	broker.args = &args;
-	broker.user = arguments->as_root ? 0 : arguments->user;
-	result = open_service(arguments, &server);
+	broker.emulated_uid = options->as_root ? 0 : options->emulated_uid;
+	result = open_service(options, &server);
 	service_send_goodbye(service, result < 0 ? 1 : (uint32_t)result);
 	service_free(service);
 	broker.service = NULL;
 	if (result != 0) {
-		server_process_end(&server, END_SECONDS);
+		server_process_kill(&server, END_TIMEOUT_S);
 		return result < 0 ? 1 : result;
 	}
-	/* The mount lives as long as /dev/fuse is open: it must end with the server. */
+	/* The mount lives as long as /dev/fuse is open, and must end with the server. */
 	result = server_process_watch_mount(&server, broker.fusedev);
 	if (result < 0)
-		diag_warning("the end of the mount will not be noticed: %s", strerror(-result));
+		diag_warning("cannot watch for the end of the mount: %s", strerror(-result));
 	broker.fusedev = close_fd(broker.fusedev);
 	return server_process_wait_end(&server);
 }
 
 static int run(int argc, char **argv)
 {
-	struct arguments arguments = { .options = "-o", .uid = "0", .user = -1 };
+	struct open_options options = { .options_flag = "-o",
+					.caller_uid = "0",
+					.emulated_uid = -1 };
 	struct service *service;
 	int result;
 
-	if (parse(argc, argv, &arguments) < 0 || check_contained(&arguments) < 0)
+	if (parse(argc, argv, &options) < 0 || check_sandbox(&options) < 0)
 		return 1;
 	result = service_accept(&service);
 	if (result >= 0 && service)
-		return serve(&arguments, service);
+		return serve(&options, service);
 	if (result < 0)
-		diag_error("no connection to a mount helper: %s", strerror(-result));
+		diag_error("handshake with the mount helper failed: %s", strerror(-result));
 	else
-		diag_error("to be started by a service manager, for each connection");
+		diag_error(
+			"no connection on file descriptor 3: fsvc-open must be started by systemd "
+			"or fsvc-listen");
 	return 1;
 }
 
@@ -281,6 +316,6 @@ const struct applet applet_fsvc_open = {
 	.name = "fsvc-open",
 	.run = run,
 	.mounts = false,
-	.summary = "runs an unmodified FUSE server as a contained service",
+	.summary = "runs an unmodified FUSE server as a sandboxed service",
 	.help = help,
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Between an unmodified server and the kernel: answers the server's open of its source and of
- * /dev/fuse, and its mount(2), with the mount helper's descriptors and the helper's mount. The
- * server is given names that lead to placeholders; what it does with any other name is the kernel's
- * business.
+ * The broker between an unmodified server and the mount helper. It answers the server's open(2) of
+ * its source and of /dev/fuse, and its mount(2), with file descriptors and the mount of the helper.
+ * The server is told paths that do not exist, or an empty directory; system calls with any other
+ * path are left to the kernel.
  */
 #pragma once
 
@@ -15,45 +15,50 @@
 #include <stdbool.h>
 
 struct broker {
-	/* Set by the caller, who owns them. */
-	struct service *service; /* NULL once the helper has gone */
+	/* Set and owned by the caller. */
+	struct service *service; /* connection to the helper; NULL after the goodbye */
 	struct mount_args *args;
-	bool read_only;
-	bool remote;  /* the source is the server's to understand, and no file */
-	long user;    /* who the server is to believe to be, see filter.h; -1: nobody else */
-	int listener; /* see filter.h */
+	bool is_read_only;
+	bool is_remote;    /* the source is not a file, for example a URL */
+	long emulated_uid; /* see emulated_syscalls.h; -1: none */
+	int notify_fd;     /* see emulated_syscalls.h; broker_free() closes it */
 
-	/* The broker's own. */
-	struct source_files sources; /* the files that the server is given names for */
-	char *mountpoint;            /* the name that the server is given */
-	char *own_place;             /* a directory made for the mountpoint, or NULL */
-	int mountpoint_fd;           /* the directory of that name */
-	int fusedev;                 /* the helper's */
-	unsigned int questions; /* how often the helper was asked for files that are not here */
-	bool mounted;
+	/* Owned by the broker. */
+	struct source_files sources;
+	char *mountpoint;    /* the path that the server is told */
+	char *temporary_dir; /* created for the mountpoint, or NULL in the sandbox */
+	int mountpoint_fd;
+	int fusedev;                  /* the helper's /dev/fuse */
+	unsigned int helper_requests; /* for files that do not exist here */
+	bool is_mounted;              /* the helper has accepted the mount request */
 };
 
 #define BROKER_NONE                                                                                \
-	((struct broker){ .user = -1, .listener = -1, .mountpoint_fd = -1, .fusedev = -1 })
+	((struct broker){ .emulated_uid = -1, .notify_fd = -1, .mountpoint_fd = -1, .fusedev = -1 })
 
 /*
- * Makes the names, and asks the helper for the source and the files beside it. To be called before
- * the server starts. Returns 0 or a negative errno, the helper's where it refuses the source;
- * broker_free() undoes it.
+ * Create the mountpoint for the server, and request the source and its companion files from the
+ * helper. Call it before the server starts; broker_free() releases BROKER, also on failure.
+ * Return 0 or a negative errno, that of the helper if it refuses a file.
  */
 int broker_prepare(struct broker *broker);
 
-/* The name by which the server is to open the source: what the command line says where it is
- * remote. */
+/* Return the source as the server is told. */
 const char *broker_source(const struct broker *broker);
 
 /*
- * Answers what waits at BROKER->listener. Returns 0, or a negative errno where nobody is left who
- * could call.
+ * Receive one notification from BROKER->notify_fd and answer it.
+ * Return 0, or a negative errno if no process is left under the filter.
  */
 int broker_answer(struct broker *broker);
 
-/* Removes the names and closes what the broker owns. */
+/*
+ * Return the descriptor behind PATH if the broker answers for PATH: the source, a companion file,
+ * the mountpoint or /dev/fuse. Return -1 for all other paths. The descriptor remains owned by
+ * BROKER.
+ */
+int broker_find_fd(const struct broker *broker, const char *path);
+
 void broker_free(struct broker *broker);
 
 #define _cleanup_broker_ __attribute__((cleanup(broker_free)))

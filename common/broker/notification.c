@@ -13,29 +13,30 @@
 
 #define PAGE 4096
 
-int notification_receive(int listener, struct notification *notification)
+int notification_receive(int notify_fd, struct notification *notification)
 {
-	/* A later kernel may fill in more than its headers of today tell. */
+	/* A later kernel may write more than struct seccomp_notif of these headers. */
 	union {
 		struct seccomp_notif notif;
-		char room[512];
+		char space[512];
 	} received;
 
 	memset(&received, 0, sizeof(received));
-	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &received.notif) < 0)
+	if (ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &received.notif) < 0)
 		return -errno;
-	*notification = (struct notification){ .listener = listener,
+	*notification = (struct notification){ .notify_fd = notify_fd,
 					       .id = received.notif.id,
 					       .pid = (pid_t)received.notif.pid,
-					       .call = received.notif.data.nr };
+					       .number = received.notif.data.nr };
 	memcpy(notification->arguments, received.notif.data.args, sizeof(notification->arguments));
 	return 0;
 }
 
-/* Whether it is still the thread that called, and not another one that has got its number. */
-static int check_caller(const struct notification *notification)
+/* Check that the thread still waits in this call: after its exit, another thread may have its ID.
+ * Return 0 or a negative errno. */
+static int check_thread(const struct notification *notification)
 {
-	return ioctl(notification->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &notification->id) < 0
+	return ioctl(notification->notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &notification->id) < 0
 		       ? -errno
 		       : 0;
 }
@@ -45,17 +46,18 @@ int notification_read_string(const struct notification *notification, uint64_t a
 {
 	size_t used = 0;
 
-	/* Page by page, since the one behind the string may not be there. */
+	/* Page by page: the page after the string may not be mapped. */
 	while (used < size) {
 		uint64_t at = address + used;
 		size_t length = PAGE - at % PAGE < size - used ? PAGE - at % PAGE : size - used;
-		struct iovec here = { buffer + used, length };
-		struct iovec there = { (void *)(uintptr_t)at, length };
+		struct iovec local = { buffer + used, length };
+		struct iovec remote = { (void *)(uintptr_t)at, length };
 
-		if (process_vm_readv(notification->pid, &here, 1, &there, 1, 0) != (ssize_t)length)
+		if (process_vm_readv(notification->pid, &local, 1, &remote, 1, 0) !=
+		    (ssize_t)length)
 			return -EFAULT;
 		if (memchr(buffer + used, '\0', length))
-			return check_caller(notification);
+			return check_thread(notification);
 		used += length;
 	}
 	return -ENAMETOOLONG;
@@ -64,13 +66,13 @@ int notification_read_string(const struct notification *notification, uint64_t a
 int notification_write(const struct notification *notification, uint64_t address,
 		       const void *buffer, size_t size)
 {
-	struct iovec here = { (void *)(uintptr_t)buffer, size };
-	struct iovec there = { (void *)(uintptr_t)address, size };
-	int error = check_caller(notification);
+	struct iovec local = { (void *)(uintptr_t)buffer, size };
+	struct iovec remote = { (void *)(uintptr_t)address, size };
+	int error = check_thread(notification);
 
 	if (error < 0)
 		return error;
-	return process_vm_writev(notification->pid, &here, 1, &there, 1, 0) == (ssize_t)size
+	return process_vm_writev(notification->pid, &local, 1, &remote, 1, 0) == (ssize_t)size
 		       ? 0
 		       : -EFAULT;
 }
@@ -82,7 +84,7 @@ static void respond(const struct notification *notification, long result, uint32
 					       .error = result < 0 ? (int)result : 0,
 					       .flags = flags };
 
-	(void)ioctl(notification->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+	(void)ioctl(notification->notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
 void notification_continue(const struct notification *notification)
@@ -95,26 +97,25 @@ void notification_answer(const struct notification *notification, long result)
 	respond(notification, result, 0);
 }
 
-void notification_answer_descriptor(const struct notification *notification, int fd, int open_flags)
+void notification_answer_fd(const struct notification *notification, int fd, int open_flags)
 {
 	struct seccomp_notif_addfd added = { .id = notification->id,
 					     .flags = SECCOMP_ADDFD_FLAG_SEND,
 					     .srcfd = (uint32_t)fd,
 					     .newfd_flags = (uint32_t)(open_flags & O_CLOEXEC) };
 	struct seccomp_notif_resp response = { .id = notification->id };
-	int number = ioctl(notification->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
+	int copy = ioctl(notification->notify_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
 
-	if (number >= 0)
+	if (copy >= 0)
 		return;
 	if (errno == EINVAL) {
-		/* Before Linux 5.14 in two steps: a caller killed between them keeps the descriptor
-		 * until it is gone, which is at once. */
+		/* Before Linux 5.14, adding the descriptor and answering are two steps. */
 		added.flags = 0;
-		number = ioctl(notification->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
+		copy = ioctl(notification->notify_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
 	}
-	if (number < 0)
+	if (copy < 0)
 		response.error = -errno;
 	else
-		response.val = number;
-	(void)ioctl(notification->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+		response.val = copy;
+	(void)ioctl(notification->notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One system call of a server that waits for an answer, see seccomp_unotify(2).
+ * Notifications of a server's system calls, and answers to them (seccomp_unotify(2)).
  *
- * What is read from the server's memory may be something else a moment later: another thread of it
- * may write there. That gains it nothing. An answer is made of what was read, and never gives more
- * than the server may have under any name; a call that is passed on is done by the kernel with the
- * server's own rights, which are none.
+ * Another thread of the server may change the memory that is read here at any time. It gains
+ * nothing by that: an answer depends only on what was read, and never gives more than the server
+ * may have under any path. The kernel executes a continued call with the server's own rights, which
+ * are none.
  */
 #pragma once
 
@@ -15,38 +15,41 @@
 #include <sys/types.h>
 
 struct notification {
-	int listener;
+	int notify_fd;
 	uint64_t id;
-	pid_t pid; /* the thread that waits */
-	int call;  /* the number of the system call */
+	pid_t pid;  /* the thread that made the call and is blocked in it */
+	int number; /* SYS_* */
 	uint64_t arguments[6];
 };
 
 /*
- * Takes the next one from LISTENER. Returns 0; -ENOENT where the caller was killed meanwhile;
- * -ENODEV or another negative errno where there is nobody left who could call.
+ * Receive the next notification from NOTIFY_FD.
+ * Return 0; -ENOENT if the thread was killed meanwhile; -ENODEV or another negative errno if no
+ * process is left under the filter.
  */
-int notification_receive(int listener, struct notification *notification);
+int notification_receive(int notify_fd, struct notification *notification);
 
 /*
- * Reads the string at ADDRESS of the server's memory into BUFFER. Returns 0; -ENAMETOOLONG without
- * a NUL in SIZE bytes; or a negative errno.
+ * Read the string at ADDRESS of the server's memory into BUFFER of SIZE bytes.
+ * Return 0; -ENAMETOOLONG if it does not end within SIZE bytes; or another negative errno.
  */
 int notification_read_string(const struct notification *notification, uint64_t address,
 			     char *buffer, size_t size);
 
-/* Writes SIZE bytes to ADDRESS of the server's memory. Returns 0 or a negative errno. */
+/* Write SIZE bytes to ADDRESS of the server's memory. Return 0 or a negative errno. */
 int notification_write(const struct notification *notification, uint64_t address,
 		       const void *buffer, size_t size);
 
-/* The answers. That the caller is gone meanwhile is no error: the last three tell nobody. */
+/*
+ * The following functions answer a notification. They report no error: if the thread was killed
+ * meanwhile, the answer is discarded.
+ */
 
-/* Lets the kernel do the call. */
+/* Let the kernel execute the call. */
 void notification_continue(const struct notification *notification);
 
-/* The call returns RESULT, or fails with it where it is a negative errno. */
+/* Return RESULT from the call; a negative errno makes it fail. */
 void notification_answer(const struct notification *notification, long result);
 
-/* The call returns a copy of FD in the server, close-on-exec if OPEN_FLAGS have O_CLOEXEC. */
-void notification_answer_descriptor(const struct notification *notification, int fd,
-				    int open_flags);
+/* Return a copy of FD from the call, close-on-exec if OPEN_FLAGS contain O_CLOEXEC. */
+void notification_answer_fd(const struct notification *notification, int fd, int open_flags);

@@ -16,8 +16,7 @@ void path_argument_normalize(char *path)
 {
 	char *out = path;
 
-	/* What follows never writes ahead of what it reads, because the first character is a slash.
-	 */
+	/* OUT never overtakes IN, because the path begins with a slash. */
 	if (*path != '/')
 		return;
 	for (const char *in = path; *in;) {
@@ -40,7 +39,7 @@ void path_argument_normalize(char *path)
 	*out = '\0';
 }
 
-/* Reads a link below the caller's directory in /proc. Returns its length, or a negative errno. */
+/* Read the symlink /proc/PID/NAME into TARGET. Return its length or a negative errno. */
 static ssize_t read_link(pid_t pid, const char *name, char target[PATH_MAX])
 {
 	char link[64];
@@ -54,39 +53,39 @@ static ssize_t read_link(pid_t pid, const char *name, char target[PATH_MAX])
 	return length;
 }
 
-/* Puts what the call's path is relative to in front of it. */
-static int make_absolute(const struct notification *notification, int directory_at,
+/* Make PATH absolute: insert the path of the directory that it is relative to. */
+static int make_absolute(const struct notification *notification, int directory_arg,
 			 char path[PATH_MAX])
 {
-	int directory = directory_at < 0 ? AT_FDCWD : (int)notification->arguments[directory_at];
+	int directory = directory_arg < 0 ? AT_FDCWD : (int)notification->arguments[directory_arg];
 	char base[PATH_MAX], name[32] = "cwd";
 	size_t length = strlen(path);
-	ssize_t before;
+	ssize_t base_length;
 
 	if (directory != AT_FDCWD)
 		snprintf(name, sizeof(name), "fd/%d", directory);
-	before = read_link(notification->pid, name, base);
-	if (before < 0)
-		return (int)before;
-	/* "pipe:[5]", "(unreachable)/x": nothing that a path can begin with. */
+	base_length = read_link(notification->pid, name, base);
+	if (base_length < 0)
+		return (int)base_length;
+	/* "pipe:[5]" or "(unreachable)/x" */
 	if (base[0] != '/')
 		return -ENOTDIR;
-	if ((size_t)before + 1 + length >= PATH_MAX)
+	if ((size_t)base_length + 1 + length >= PATH_MAX)
 		return -ENAMETOOLONG;
-	memmove(path + before + 1, path, length + 1);
-	memcpy(path, base, (size_t)before);
-	path[before] = '/';
+	memmove(path + base_length + 1, path, length + 1);
+	memcpy(path, base, (size_t)base_length);
+	path[base_length] = '/';
 	return 0;
 }
 
-/* The process that the thread PID belongs to, or -1. */
-static int process_of(pid_t pid)
+/* Return the process that the thread TID belongs to, or -1. */
+static int process_of(pid_t tid)
 {
 	_cleanup_file_ FILE *file = NULL;
 	char path[64], line[256];
 	int process = -1;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
 	file = fopen(path, "re");
 	while (file && process < 0 && fgets(line, sizeof(line), file))
 		if (sscanf(line, "Tgid: %9d", &process) != 1)
@@ -95,36 +94,36 @@ static int process_of(pid_t pid)
 }
 
 /* Return the number that TEXT is, or -1. */
-static int whole_number(const char *text)
+static int parse_fd(const char *text)
 {
 	unsigned int number;
 
 	return parse_number(text, INT_MAX, &number) < 0 ? -1 : (int)number;
 }
 
-/* The number of the caller's own descriptor that PATH names, or -1. */
-static int named_descriptor(pid_t caller, const char *path)
+/* Return the number of the descriptor of the thread TID that PATH names, or -1. */
+static int find_fd_number(pid_t tid, const char *path)
 {
-	static const char *const places[] = { "/proc/self/fd/", "/proc/thread-self/fd/",
-					      "/dev/fd/" };
-	int process, at = 0;
+	static const char *const prefixes[] = { "/proc/self/fd/", "/proc/thread-self/fd/",
+						"/dev/fd/" };
+	int process, end = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-		if (strncmp(path, places[i], strlen(places[i])) == 0)
-			return whole_number(path + strlen(places[i]));
-	/* Spelled with its pid, or as one thread among its own. */
-	if (sscanf(path, "/proc/self/task/%9d/fd/%n", &process, &at) == 1 && at > 0)
-		return whole_number(path + at);
-	if (sscanf(path, "/proc/%9d/fd/%n", &process, &at) == 1 && at > 0 &&
-	    process == process_of(caller))
-		return whole_number(path + at);
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (strncmp(path, prefixes[i], strlen(prefixes[i])) == 0)
+			return parse_fd(path + strlen(prefixes[i]));
+	/* The path may contain the ID of the process or of a thread. */
+	if (sscanf(path, "/proc/self/task/%9d/fd/%n", &process, &end) == 1 && end > 0)
+		return parse_fd(path + end);
+	if (sscanf(path, "/proc/%9d/fd/%n", &process, &end) == 1 && end > 0 &&
+	    process == process_of(tid))
+		return parse_fd(path + end);
 	return -1;
 }
 
-/* Where PATH names a descriptor of the caller's own, puts the name of its file in its place. */
-static void follow_descriptor(const struct notification *notification, char path[PATH_MAX])
+/* If PATH names a descriptor of the calling process, replace it by the path of the file. */
+static void resolve_fd_path(const struct notification *notification, char path[PATH_MAX])
 {
-	int number = named_descriptor(notification->pid, path);
+	int number = find_fd_number(notification->pid, path);
 	char target[PATH_MAX], name[32];
 
 	if (number < 0)
@@ -134,19 +133,19 @@ static void follow_descriptor(const struct notification *notification, char path
 		memcpy(path, target, strlen(target) + 1);
 }
 
-int path_argument_read(const struct notification *notification, int directory_at, int path_at,
+int path_argument_read(const struct notification *notification, int directory_arg, int path_arg,
 		       char path[PATH_MAX])
 {
-	int error = notification_read_string(notification, notification->arguments[path_at], path,
+	int error = notification_read_string(notification, notification->arguments[path_arg], path,
 					     PATH_MAX);
 
 	if (error >= 0 && path[0] == '\0')
 		error = -ENOENT;
 	if (error >= 0 && path[0] != '/')
-		error = make_absolute(notification, directory_at, path);
+		error = make_absolute(notification, directory_arg, path);
 	if (error < 0)
 		return error;
 	path_argument_normalize(path);
-	follow_descriptor(notification, path);
+	resolve_fd_path(notification, path);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The path that a system call of a server is about, in the one spelling that can be compared.
+ * The path argument of a server's system call, in a normalized form that can be compared.
  */
 #pragma once
 
@@ -9,14 +9,15 @@
 #include <limits.h>
 
 /*
- * Reads the path in argument PATH_AT of the call, relative to the descriptor in argument
- * DIRECTORY_AT or, where that is negative, to the working directory. "//", "." and ".." are
- * resolved as text, and a name for a descriptor (/proc/self/fd/3, /dev/fd/3) becomes the name of
- * what it is open on; other symlinks stay. Returns 0; a negative errno for what cannot be read:
- * that call is the kernel's to refuse.
+ * Read the path in argument PATH_ARG of the call. It is relative to the descriptor in argument
+ * DIRECTORY_ARG, or to the working directory if DIRECTORY_ARG is negative.
+ *
+ * "//", "." and ".." are resolved as text. The path of a descriptor (/proc/self/fd/3, /dev/fd/3) is
+ * replaced by the path of its file. Other symlinks are not followed.
+ * Return 0; or a negative errno if the path cannot be read: the kernel then fails the call, too.
  */
-int path_argument_read(const struct notification *notification, int directory_at, int path_at,
+int path_argument_read(const struct notification *notification, int directory_arg, int path_arg,
 		       char path[PATH_MAX]);
 
-/* Brings PATH into that spelling, in place, if it is absolute; else leaves it as it is. */
+/* Normalize PATH in place if it is absolute. */
 void path_argument_normalize(char *path);

@@ -22,19 +22,19 @@ static bool has_writable_root(void)
 	return statvfs("/", &root) < 0 || !(root.f_flag & ST_RDONLY);
 }
 
-static bool can_make_socket(void)
+static bool can_create_socket(void)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	return fd >= 0;
 }
 
-/* Whether its network namespace has a device beside the loopback one, which each has. */
+/* Return true if the network namespace has a device other than loopback, or if this is unknown. */
 static bool has_network_device(void)
 {
 	_cleanup_file_ FILE *file = fopen("/proc/self/net/dev", "re");
 	char line[256], name[32];
-	bool found = !file; /* who cannot look does not know of none */
+	bool found = !file;
 
 	while (file && !found && fgets(line, sizeof(line), file))
 		found = sscanf(line, " %31[^:|]:", name) == 1 && strchr(line, ':') &&
@@ -42,14 +42,14 @@ static bool has_network_device(void)
 	return found;
 }
 
-bool sandbox_check_missing(bool network, const char **what)
+bool sandbox_check_is_incomplete(bool allow_network, const char **foundp)
 {
-	*what = "no filter of system calls (SystemCallFilter=)";
+	*foundp = "no system call filter (SystemCallFilter=)";
 	if (has_no_filter())
 		return true;
-	*what = "a root directory that may be written to (RootDirectory=, ProtectSystem=)";
+	*foundp = "a writable root directory (RootDirectory=, ProtectSystem=)";
 	if (has_writable_root())
 		return true;
-	*what = "a network (PrivateNetwork=, RestrictAddressFamilies=)";
-	return !network && can_make_socket() && has_network_device();
+	*foundp = "a network (PrivateNetwork=, RestrictAddressFamilies=)";
+	return !allow_network && can_create_socket() && has_network_device();
 }

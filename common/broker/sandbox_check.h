@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whether a service is in the sandbox that its unit asks for. A service manager leaves out, with no
- * more than a warning, what it does not know, what it was built without, or what its kernel or the
- * container that it runs in does not let it do. So what counts is what this process finds.
+ * A check that the sandbox of this process is in effect. A service manager skips, with a mere
+ * warning, directives that it does not know, or that its kernel or container does not support. So
+ * check what this process can really do.
  */
 #pragma once
 
 #include <stdbool.h>
 
 /*
- * Whether a piece is missing that everything else relies on: a filter of system calls, a root
- * directory without a place to write, no network unless NETWORK says that there is to be one.
- * *WHAT: the piece, for a message that says what the service has.
+ * Return true if an essential layer is missing: a system call filter, a read-only root directory,
+ * or, unless ALLOW_NETWORK is set, isolation from the network. *FOUNDP: what the process has
+ * instead, for a message.
  */
-bool sandbox_check_missing(bool network, const char **what);
+bool sandbox_check_is_incomplete(bool allow_network, const char **foundp);

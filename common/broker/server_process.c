@@ -6,7 +6,8 @@
 #include "base/deadline.h"
 #include "base/diag.h"
 #include "base/interrupt.h"
-#include "broker/broker_filter.h"
+#include "base/path.h"
+#include "broker/emulated_syscalls.h"
 #include "config.h"
 #include "protocol/channel.h"
 #include "sandbox/landlock.h"
@@ -22,115 +23,125 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-/* How often to look whether the server has begun to read, in milliseconds. */
-#define FIRST_PAUSE   1
-#define LONGEST_PAUSE 50
+/* The pauses between checks whether the server has read its first request. */
+#define FIRST_PAUSE_MS 1
+#define MAX_PAUSE_MS   50
 
-/* How often to look whether the mount has ended, and how long a server may write back then: a slow
- * stick takes minutes, a hostile server for ever. In seconds. */
-#define LOOK_AGAIN         60
-#define WRITE_BACK_SECONDS 900
+/* The interval between checks whether the mount has ended. */
+#define MOUNT_CHECK_S 60
 
-/* How long to go on killing a server's processes, in seconds. */
-#define KILL_SECONDS 2
+/* The time for a server to write back after the mount has ended. A slow USB stick needs minutes; a
+ * hostile server would never end. */
+#define WRITE_BACK_TIMEOUT_S 900
 
-static sigset_t signals(void)
+#define KILL_TIMEOUT_S 2
+
+/* The time for the child to install its filter and hand over the descriptor. */
+#define START_TIMEOUT_S 5
+
+static sigset_t handled_signals(void)
 {
 	static const int numbers[] = { INTERRUPT_SIGNALS, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD };
 
 	return interrupt_signal_set(numbers, ARRAY_SIZE(numbers));
 }
 
-/* Puts the filter on this process and tells the parent by CONNECTION, which it closes, how to
- * answer for it. */
-static void submit_to_broker(const struct broker *broker, int connection)
+/* Install the filter on this process, and send the descriptor for notifications, or the errno, to
+ * the parent over CONNECTION, which is closed. */
+static void install_filter(const struct broker *broker, int connection)
 {
-	struct channel channel = { .fd = connection, .deadline = deadline_in(5), .interrupt = -1 };
-	int listener = broker_filter_install(broker->user);
+	struct channel channel = { .fd = connection,
+				   .deadline = deadline_in(START_TIMEOUT_S),
+				   .interrupt = -1 };
+	int notify_fd = emulated_syscalls_install_filter(broker->emulated_uid);
 	struct wire_packet packet = { .kind = WIRE_FILE,
-				      .error = (uint32_t)(listener < 0 ? -listener : 0),
-				      .text = "listener" };
+				      .error = (uint32_t)(notify_fd < 0 ? -notify_fd : 0),
+				      .text = "notify_fd" };
 
-	if (channel_send(&channel, &packet, listener) < 0 || listener < 0)
-		_exit(127);
-	close_fd(listener);
+	if (channel_send(&channel, &packet, notify_fd) < 0 || notify_fd < 0)
+		_exit(EXIT_NOT_EXECUTED);
+	close_fd(notify_fd);
 	channel_close(&channel);
 }
 
-/* Takes what submit_to_broker() sends, and CONNECTION. Returns the listener or a negative errno. */
-static int receive_listener(int connection)
+/* Receive what install_filter() sends, and close CONNECTION. Return the descriptor, owned by the
+ * caller, or a negative errno. */
+static int receive_notify_fd(int connection)
 {
-	struct channel channel = { .fd = connection, .deadline = deadline_in(5), .interrupt = -1 };
+	struct channel channel = { .fd = connection,
+				   .deadline = deadline_in(START_TIMEOUT_S),
+				   .interrupt = -1 };
 	struct wire_packet packet;
-	int listener, error = channel_receive(&channel, &packet, &listener);
+	int notify_fd, error = channel_receive(&channel, &packet, &notify_fd);
 
 	channel_close(&channel);
 	if (error < 0)
 		return error;
-	return packet.error ? -(int)packet.error : listener;
+	return packet.error ? -(int)packet.error : notify_fd;
 }
 
-/* A server that has fusermount mount for it gets the one that is of use here. */
-static void put_stand_ins_first(void)
+/* Some servers run fusermount3 to mount. Let them find the one of fsvc. */
+static void prepend_to_path(void)
 {
-	const char *before = getenv("PATH");
+	const char *old = getenv("PATH");
 	_cleanup_free_ char *path = NULL;
 
-	if (asprintf(&path, STANDIN_DIR ":%s", before ? before : "/usr/bin:/bin") < 0 ||
+	if (asprintf(&path, STANDIN_DIR ":%s", old ? old : PATH_DEFAULT) < 0 ||
 	    setenv("PATH", path, 1) < 0)
-		diag_warning("fusermount will not be found: %s", strerror(errno));
+		diag_warning("cannot set PATH for the server: %s", strerror(errno));
 }
 
-static void __attribute__((noreturn)) run(const struct server_process *server, const char *program,
-					  char *const *argv, const sigset_t *mask, int connection)
+static void __attribute__((noreturn))
+execute(const struct server_process *server, const char *program, char *const *argv,
+	const sigset_t *mask, int connection)
 {
 	sigprocmask(SIG_SETMASK, mask, NULL);
-	/* Before the filter, under which opening waits for somebody who answers. */
-	if (server->confined)
+	/* Before the filter: with it, open(2) blocks until the parent answers. */
+	if (server->use_landlock)
 		(void)landlock_restrict();
-	put_stand_ins_first();
-	submit_to_broker(server->broker, connection);
+	prepend_to_path();
+	install_filter(server->broker, connection);
 	execvp(program, argv);
 	if (errno == ENOENT && server->package)
-		diag_error("%s is not installed: apt install %s", program, server->package);
+		diag_error("%s: not installed; try 'apt install %s'", program, server->package);
 	else
 		diag_error("cannot run %s: %s%s", program, strerror(errno),
-			   errno == ENOENT ? ": is its package installed?" : "");
-	_exit(127);
+			   errno == ENOENT ? "; is its package installed?" : "");
+	_exit(EXIT_NOT_EXECUTED);
 }
 
 int server_process_start(struct server_process *server, const char *program, char *const *argv)
 {
-	_cleanup_close_ int here = -1, there = -1;
-	sigset_t mine = signals(), before;
-	int both[2];
+	_cleanup_close_ int parent_end = -1, child_end = -1;
+	sigset_t handled = handled_signals(), old_mask;
+	int ends[2];
 
-	server->signals = server->mount = -1;
-	server->children = 0;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both) < 0)
+	server->signal_fd = server->mount_epoll = -1;
+	server->has_children = false;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
-	here = both[0];
-	there = both[1];
+	parent_end = ends[0];
+	child_end = ends[1];
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
-	    sigprocmask(SIG_BLOCK, &mine, &before) < 0)
+	    sigprocmask(SIG_BLOCK, &handled, &old_mask) < 0)
 		return -errno;
-	server->signals = signalfd(-1, &mine, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (server->signals < 0)
+	server->signal_fd = signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (server->signal_fd < 0)
 		return -errno;
 	server->pid = fork();
 	if (server->pid < 0)
 		return -errno;
-	server->children = 1;
+	server->has_children = true;
 	if (server->pid == 0)
-		run(server, program, argv, &before, take_fd(&there));
-	there = close_fd(there);
-	server->broker->listener = receive_listener(take_fd(&here));
-	return server->broker->listener < 0 ? server->broker->listener : 0;
+		execute(server, program, argv, &old_mask, take_fd(&child_end));
+	child_end = close_fd(child_end);
+	server->broker->notify_fd = receive_notify_fd(take_fd(&parent_end));
+	return server->broker->notify_fd < 0 ? server->broker->notify_fd : 0;
 }
 
 /*
- * Sends a signal to all children, orphans that came to this process among them; where the kernel
- * does not list these (proc(5), CONFIG_PROC_CHILDREN), to the one that was started.
+ * Send a signal to all children of this process, including adopted orphans. If the kernel does not
+ * list them (CONFIG_PROC_CHILDREN, proc(5)), send it to the process that was started.
  */
 static void signal_children(const struct server_process *server, int number)
 {
@@ -146,13 +157,14 @@ static void signal_children(const struct server_process *server, int number)
 		kill(pid, number);
 }
 
-static int exit_code(int status)
+static int exit_status(int status)
 {
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* Collects what has ended. *FIRST_ENDED: whether the process that was started is among it. */
-static void collect(struct server_process *server, bool *first_ended)
+/* Reap exited processes. *FIRST_EXITEDP is set to true if the process that was started is among
+ * them. */
+static void reap_children(struct server_process *server, bool *first_exitedp)
 {
 	int status;
 	pid_t pid;
@@ -160,56 +172,57 @@ static void collect(struct server_process *server, bool *first_ended)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		server->status = status;
 		if (pid == server->pid) {
-			*first_ended = true;
+			*first_exitedp = true;
 			server->pid = 0;
 		}
 	}
-	server->children = pid == 0;
+	server->has_children = pid == 0;
 }
 
 /*
- * Whether the mount has ended: then the server is writing back what it holds. /dev/fuse can be
- * written to as long as it is connected, and is no longer watched when the server has closed it.
+ * Return true if the mount has ended; the server may still be writing back data. /dev/fuse is
+ * writable while it is connected, and leaves the epoll set when the server has closed it.
  */
 static bool is_unmounted(const struct server_process *server)
 {
 	struct epoll_event event;
 
-	return server->mount >= 0 &&
-	       (epoll_wait(server->mount, &event, 1, 0) != 1 || (event.events & EPOLLERR));
+	return server->mount_epoll >= 0 &&
+	       (epoll_wait(server->mount_epoll, &event, 1, 0) != 1 || (event.events & EPOLLERR));
 }
 
 /*
- * Whether a signal is for the server: USR1 and USR2 always, one that ends it once, and only while
- * there is something to end. libfuse restores what a signal does by default before the server
- * writes back what it holds: a second one, or one after the unmounting, would kill it in the midst.
+ * Return true if the signal must be forwarded to the server: SIGUSR1 and SIGUSR2 always, a signal
+ * that ends it only once and only while it is mounted. libfuse restores the default action of
+ * signals before the server writes back data: a second signal, or one after the end of the mount,
+ * would kill it.
  */
-static bool may_pass_on(struct server_process *server, int number)
+static bool must_forward(struct server_process *server, int number)
 {
 	if (number == SIGUSR1 || number == SIGUSR2)
 		return true;
-	if (server->told_to_end || is_unmounted(server))
+	if (server->is_told_to_end || is_unmounted(server))
 		return false;
-	server->told_to_end = true;
+	server->is_told_to_end = true;
 	return true;
 }
 
-/* Takes the signals that have come: passes them on, or collects who has ended. */
-static void take_signals(struct server_process *server, bool *first_ended)
+/* Read the signals that have arrived; forward them, or reap children. */
+static void read_signals(struct server_process *server, bool *first_exitedp)
 {
 	struct signalfd_siginfo signal;
 
-	while (read(server->signals, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
+	while (read(server->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
 		if (signal.ssi_signo == SIGCHLD)
-			collect(server, first_ended);
-		else if (may_pass_on(server, (int)signal.ssi_signo))
+			reap_children(server, first_exitedp);
+		else if (must_forward(server, (int)signal.ssi_signo))
 			signal_children(server, (int)signal.ssi_signo);
 	}
 }
 
 /*
- * Whether the server has read the kernel's first request, INIT, which waits there since the mount
- * was made.
+ * Return true if the server has read the first request of the kernel, FUSE_INIT. It is queued when
+ * the mount is created.
  */
 static bool has_read_request(int fusedev)
 {
@@ -219,48 +232,48 @@ static bool has_read_request(int fusedev)
 }
 
 /*
- * Waits for MILLISECONDS, or without end where they are negative, for signals, for a word from
- * CONNECTION unless that is -1, or for the server's system calls, and answers all but the second.
- * *FIRST_ENDED: whether the process that was started has ended.
+ * Wait up to MILLISECONDS for a signal, a notification, or the end of CONNECTION (-1: none), and
+ * handle it. *FIRST_EXITEDP is set to true if the process that was started has exited. Return 0;
+ * -ECONNRESET if CONNECTION has ended; or another negative errno.
  */
-static int wait_and_answer(struct server_process *server, int milliseconds, int connection,
-			   bool *first_ended)
+static int handle_events(struct server_process *server, int milliseconds, int connection,
+			 bool *first_exitedp)
 {
 	struct broker *broker = server->broker;
 	struct pollfd waits[] = {
-		{ .fd = server->signals, .events = POLLIN },
+		{ .fd = server->signal_fd, .events = POLLIN },
 		{ .fd = connection, .events = POLLIN },
-		{ .fd = broker->listener, .events = POLLIN },
+		{ .fd = broker->notify_fd, .events = POLLIN },
 	};
 
 	if (poll(waits, 3, milliseconds) < 0 && errno != EINTR)
 		return -errno;
 	if (waits[1].revents)
 		return -ECONNRESET;
-	/* Without POLLIN nobody is left under the filter. */
+	/* Without POLLIN no process is left under the filter. */
 	if (waits[2].revents && (!(waits[2].revents & POLLIN) || broker_answer(broker) < 0))
-		broker->listener = close_fd(broker->listener);
-	take_signals(server, first_ended);
+		broker->notify_fd = close_fd(broker->notify_fd);
+	read_signals(server, first_exitedp);
 	return 0;
 }
 
 int server_process_wait_served(struct server_process *server, int fusedev, int connection)
 {
-	int pause = FIRST_PAUSE, error;
+	int pause = FIRST_PAUSE_MS, error;
 
 	while (!has_read_request(fusedev)) {
-		bool first_ended = false;
+		bool first_exited = false;
 
-		error = wait_and_answer(server, pause, connection, &first_ended);
+		error = handle_events(server, pause, connection, &first_exited);
 		if (error < 0)
 			return error;
-		/* A daemon: its mount is there when its first process leaves. */
-		if (server->broker->mounted && first_ended && exit_code(server->status) == 0 &&
-		    server->children)
+		/* A daemon has mounted by the time its first process exits. */
+		if (server->broker->is_mounted && first_exited &&
+		    exit_status(server->status) == 0 && server->has_children)
 			return 0;
-		if (!server->children || (first_ended && exit_code(server->status) != 0))
-			return exit_code(server->status) ? exit_code(server->status) : 1;
-		pause = pause < LONGEST_PAUSE ? 2 * pause : LONGEST_PAUSE;
+		if (!server->has_children || (first_exited && exit_status(server->status) != 0))
+			return exit_status(server->status) ? exit_status(server->status) : 1;
+		pause = pause < MAX_PAUSE_MS ? 2 * pause : MAX_PAUSE_MS;
 	}
 	return 0;
 }
@@ -268,49 +281,52 @@ int server_process_wait_served(struct server_process *server, int fusedev, int c
 int server_process_watch_mount(struct server_process *server, int fusedev)
 {
 	struct epoll_event connected = { .events = EPOLLOUT };
-
 	int error = 0;
 
-	server->mount = epoll_create1(EPOLL_CLOEXEC);
-	if (server->mount < 0 || epoll_ctl(server->mount, EPOLL_CTL_ADD, fusedev, &connected) < 0) {
+	server->mount_epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (server->mount_epoll < 0 ||
+	    epoll_ctl(server->mount_epoll, EPOLL_CTL_ADD, fusedev, &connected) < 0) {
 		error = -errno;
-		/* One that watches nothing would tell that the mount has ended. */
-		server->mount = close_fd(server->mount);
+		/* An empty epoll set would mean that the mount has ended. */
+		server->mount_epoll = close_fd(server->mount_epoll);
 	}
 	return error;
 }
 
 int server_process_wait_end(struct server_process *server)
 {
-	bool first_ended = false;
+	bool first_exited = false;
 	int64_t end = INT64_MAX;
 
-	while (server->children) {
-		if (wait_and_answer(server, LOOK_AGAIN * 1000, -1, &first_ended) < 0)
+	while (server->has_children) {
+		if (handle_events(server, MOUNT_CHECK_S * 1000, -1, &first_exited) < 0)
 			return 1;
 		if (end == INT64_MAX && is_unmounted(server))
-			end = deadline_in(WRITE_BACK_SECONDS);
+			end = deadline_in(WRITE_BACK_TIMEOUT_S);
 		if (deadline_left(end) == 0) {
-			diag_error("the server has not ended %d s after it was unmounted: killed",
-				   WRITE_BACK_SECONDS);
-			server_process_end(server, 0);
+			diag_error(
+				"killed the server: still running %d s after the end of the mount",
+				WRITE_BACK_TIMEOUT_S);
+			server_process_kill(server, 0);
 			return 1;
 		}
 	}
-	return exit_code(server->status);
+	return exit_status(server->status);
 }
 
-void server_process_end(struct server_process *server, unsigned int seconds)
+void server_process_kill(struct server_process *server, unsigned int seconds)
 {
-	int64_t gentle = deadline_in(seconds), last = deadline_in(seconds + KILL_SECONDS);
-	bool first_ended = false;
+	int64_t term_end = deadline_in(seconds);
+	int64_t kill_end = deadline_in(seconds + KILL_TIMEOUT_S);
+	bool first_exited = false;
 
-	/* One that forks without end is left to who ends this process's whole control group. */
-	while (server->children && deadline_left(last) > 0) {
-		int left = deadline_left(gentle);
+	/* A server that forks without end is left to the service manager, which kills the cgroup.
+	 */
+	while (server->has_children && deadline_left(kill_end) > 0) {
+		int left = deadline_left(term_end);
 
 		signal_children(server, left > 0 ? SIGTERM : SIGKILL);
-		wait_and_answer(server, left > 0 && left < LONGEST_PAUSE ? left : LONGEST_PAUSE, -1,
-				&first_ended);
+		handle_events(server, left > 0 && left < MAX_PAUSE_MS ? left : MAX_PAUSE_MS, -1,
+			      &first_exited);
 	}
 }

@@ -1,62 +1,69 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs a server that knows nothing of services, and outlives it: it may fork, daemonize and be
- * killed.
+ * The processes of an unmodified server, under the filter of the broker. The server may fork, run
+ * as a daemon, and be killed.
  */
 #pragma once
 
 #include "broker/broker.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct server_process {
-	/* Set by the caller: who answers the server's system calls; the package that the server
-	 * is in, for who has to install it, or NULL. */
+	/* Set by the caller. */
 	struct broker *broker;
-	const char *package;
-	int confined; /* whether the server loses what confine.h says */
+	const char *package; /* that contains the server, for a message; or NULL */
+	bool use_landlock;   /* restrict the server with landlock.h */
 
-	pid_t pid;       /* the process that was started; 0 when it has ended */
-	int signals;     /* a signalfd(2) */
-	int mount;       /* an epoll(7) that tells when the mount has ended, or -1 */
-	int status;      /* wait status of the process that ended last */
-	int children;    /* whether any are left */
-	int told_to_end; /* whether a signal that ends it was passed on */
+	/* State. */
+	pid_t pid;       /* of the process that was started; 0 after its exit */
+	int signal_fd;   /* signalfd(2) */
+	int mount_epoll; /* see server_process_watch_mount(), or -1 */
+	int status;      /* of waitpid(2), from the process that exited last */
+	bool has_children;
+	bool is_told_to_end; /* a signal that ends the server was forwarded */
 };
 
+/* The exit status of a process that could not execute the server and has printed a message. */
+#define EXIT_NOT_EXECUTED 127
+
 /*
- * Starts PROGRAM (found by PATH, in which fsvc's stand-ins come first) with ARGV under the broker's
- * filter, with no descriptor but 0, 1 and 2. From here on this process gets the orphans among the
- * server's children, and takes signals by LAUNCH->signals alone. Returns 0 or a negative errno,
- * -ENOSYS where there can be no filter; a program that cannot be run says so itself and ends with
- * 127.
+ * Start PROGRAM, which is looked up in PATH, with ARGV under the filter. Directories of fsvc come
+ * first in PATH: the server runs fsvc's fusermount3. It inherits only standard input, output and
+ * error.
+ *
+ * From now on, this process becomes the parent of orphaned children of the server
+ * (PR_SET_CHILD_SUBREAPER, prctl(2)) and receives signals only through SERVER->signal_fd.
+ * Return 0; -ENOSYS if the kernel has no notifications; or another negative errno. If PROGRAM
+ * cannot be executed, the child prints a message and exits with EXIT_NOT_EXECUTED.
  */
 int server_process_start(struct server_process *server, const char *program, char *const *argv);
 
 /*
- * Waits until the server serves: it has read the first request of FUSEDEV, or has daemonized.
- * CONNECTION is watched: when it hangs up, nobody wants the server any more.
- * Returns 0; an exit code above 0 where the server has ended; -ECONNRESET; or a negative errno.
+ * Wait until the server serves: it has read the first request of FUSEDEV, or it runs as a daemon.
+ * CONNECTION: if it is closed by the helper, give up.
+ * Return 0; an exit status above 0 if the server has exited; -ECONNRESET if the helper has closed
+ * the connection; or another negative errno.
  */
 int server_process_wait_served(struct server_process *server, int fusedev, int connection);
 
 /*
- * Learns from FUSEDEV when the mount has ended, without holding it: the caller may, and must, close
- * FUSEDEV afterwards, since a mount lives as long as anybody has it open. Returns 0 or a negative
- * errno.
+ * Watch for the end of the mount without keeping FUSEDEV open: the mount lives as long as any
+ * process has FUSEDEV open, so close it after this call. Return 0 or a negative errno.
  */
 int server_process_watch_mount(struct server_process *server, int fusedev);
 
 /*
- * Passes signals on to the server's processes and collects them until none is left. A signal that
- * ends the server is passed on once, and not when it is unmounted already.
- * One that has not ended a quarter of an hour after the unmounting is killed.
- * Returns the exit code of the one that ended last, 128 and more for a signal, as shells have it.
+ * Forward signals to the server's processes and reap them until none is left. A signal that ends
+ * the server is forwarded only once, and not after the mount has ended. A server that still runs 15
+ * minutes after the end of the mount is killed. Return the exit status of the process that exited
+ * last; 128 plus the signal if one killed it.
  */
 int server_process_wait_end(struct server_process *server);
 
 /*
- * Asks all processes of the server to end, and ends those that have not after SECONDS. What forks
- * faster than it can be killed is left.
+ * Send SIGTERM to all processes of the server, and SIGKILL after SECONDS. Processes that fork
+ * faster than they can be killed remain.
  */
-void server_process_end(struct server_process *server, unsigned int seconds);
+void server_process_kill(struct server_process *server, unsigned int seconds);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "broker/source_files.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/open_flags.h"
 #include "base/path.h"
@@ -9,83 +10,87 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* The last name of a file that has none. */
-#define NAMELESS "source"
+/* The name of a file whose path has none, for example "/". */
+#define DEFAULT_NAME "source"
 
-/* What of a server's open(2) the helper is told; the rest is about names and creating. */
-#define PASSED_FLAGS                                                                               \
+/* Flags of the server's open(2) that are passed to the helper. The others are about creating files
+ * and about paths. */
+#define FORWARDED_FLAGS                                                                            \
 	((uint32_t)(OPEN_FLAGS_ACCESS | O_EXCL | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME |         \
 		    O_APPEND | O_NONBLOCK))
 
-int source_files_ask(struct service *service, const char *path, int flags, uint32_t request_flags)
+int source_files_request(struct service *service, const char *path, int flags,
+			 uint32_t request_flags)
 {
 	int fd, error;
 
 	if (!service)
 		return -ENOTCONN;
-	error = service_request_file(service, path, (uint32_t)flags & PASSED_FLAGS, 0,
+	error = service_request_file(service, path, (uint32_t)flags & FORWARDED_FLAGS, 0,
 				     request_flags);
 	if (error >= 0)
 		error = service_receive_file(service, path, &fd);
 	return error < 0 ? error : fd;
 }
 
-/* A new one for PATH, which is asked for later, known as its last name beside MOUNTPOINT. */
-static int add(struct source_files *sources, const char *path, const char *mountpoint,
-	       struct source_file **addedp)
+/* Add PATH under its file name in the directory of MOUNTPOINT. It is not opened yet. */
+static int add_file(struct source_files *sources, const char *path, const char *mountpoint,
+		    struct source_file **addedp)
 {
-	struct source_file *list = reallocarray(sources->list, sources->count + 1, sizeof(*list));
-	int place = (int)(strrchr(mountpoint, '/') + 1 - mountpoint);
-	const char *last = path_basename(path);
+	struct source_file *list = array_grow(sources->list, sources->count, sizeof(*list));
+	int directory_length = (int)(path_basename(mountpoint) - mountpoint);
+	const char *name = path_basename(path);
 	struct source_file *added;
 
 	if (!list)
 		return -ENOMEM;
 	sources->list = list;
 	added = *addedp = &list[sources->count++];
-	*added = (struct source_file){ .path = strdup(path), .fd = -1, .written = -1 };
-	if (*last == '\0' || strcmp(last, mountpoint + place) == 0)
-		last = NAMELESS;
-	if (asprintf(&added->name, "%.*s%s", place, mountpoint, last) < 0)
+	*added = (struct source_file){ .path = strdup(path), .fd = -1, .written_fd = -1 };
+	if (*name == '\0' || strcmp(name, mountpoint + directory_length) == 0)
+		name = DEFAULT_NAME;
+	if (asprintf(&added->name, "%.*s%s", directory_length, mountpoint, name) < 0)
 		added->name = NULL;
 	return added->path && added->name ? 0 : -ENOMEM;
 }
 
-/* Whether it can be written, besides: a person with a read-only medium wants it mounted so. */
-static int fetch_first(struct source_file *source, struct service *service, bool *read_only)
+/* Open the source. If it cannot be opened for writing, for example on a read-only medium, set
+ * *READ_ONLYP. */
+static int fetch_source(struct source_file *source, struct service *service, bool *read_onlyp)
 {
-	if (!*read_only) {
-		/* Given back at once: a device that is written is opened once only. */
-		int fd = source_files_ask(service, source->path, O_RDWR, WIRE_REQUEST_QUIET);
+	if (!*read_onlyp) {
+		/* Only a test; close it at once: the helper opens a device for writing only once.
+		 */
+		int fd = source_files_request(service, source->path, O_RDWR, WIRE_REQUEST_QUIET);
 
-		*read_only = fd == -EACCES || fd == -EPERM || fd == -EROFS;
-		if (fd < 0 && !*read_only)
+		*read_onlyp = fd == -EACCES || fd == -EPERM || fd == -EROFS;
+		if (fd < 0 && !*read_onlyp)
 			return fd;
 		close_fd(fd);
 	}
-	source->fd = source_files_ask(service, source->path, O_RDONLY, 0);
+	source->fd = source_files_request(service, source->path, O_RDONLY, 0);
 	return source->fd < 0 ? source->fd : 0;
 }
 
 int source_files_fetch(struct source_files *sources, struct service *service,
-		       const struct mount_args *args, const char *mountpoint, bool *read_only)
+		       const struct mount_args *args, const char *mountpoint, bool *read_onlyp)
 {
 	const char *cursor = args->options.helper ? args->options.helper : "";
 	struct source_file *source;
-	int error = add(sources, args->source, mountpoint, &source);
+	int error = add_file(sources, args->source, mountpoint, &source);
 
 	if (error == 0)
-		error = fetch_first(source, service, read_only);
+		error = fetch_source(source, service, read_onlyp);
 	while (error == 0) {
 		_cleanup_free_ char *path = NULL;
-		int more = options_next_value(&cursor, OPTION_FILE, &path);
+		int result = options_next_value(&cursor, OPTION_FILE, &path);
 
-		if (more <= 0)
-			return more;
-		error = add(sources, path, mountpoint, &source);
+		if (result <= 0)
+			return result;
+		error = add_file(sources, path, mountpoint, &source);
 		if (error < 0)
 			return error;
-		source->fd = source_files_ask(service, path, O_RDONLY, 0);
+		source->fd = source_files_request(service, path, O_RDONLY, 0);
 		if (source->fd < 0)
 			error = source->fd;
 	}
@@ -101,15 +106,15 @@ int source_file_open(struct source_file *source, struct service *service, int fl
 		return -EPERM;
 	if (flags & O_DIRECTORY)
 		return -ENOTDIR;
-	fd = source_files_ask(service, source->path, flags, WIRE_REQUEST_QUIET);
-	if (fd >= 0 && write && source->written < 0)
-		source->written = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	fd = source_files_request(service, source->path, flags, WIRE_REQUEST_QUIET);
+	if (fd >= 0 && write && source->written_fd < 0)
+		source->written_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (fd >= 0 || (fd != -ENOTCONN && fd != -EBUSY))
 		return fd;
-	/* With the helper gone, or a device that is this mount's already, what there is. */
-	kept = write ? source->written : source->fd;
-	/* Who has closed it and opens it again begins at its beginning; the one written to is in
-	 * use. */
+	/* The helper has exited, or this mount has opened the device already: use what is there. */
+	kept = write ? source->written_fd : source->fd;
+	/* A file that is opened again starts at offset 0. Do not move the offset of a file that is
+	 * being written. */
 	if (kept >= 0 && !write)
 		(void)lseek(kept, 0, SEEK_SET);
 	return kept < 0 ? fd : fcntl(kept, F_DUPFD_CLOEXEC, 0);
@@ -127,7 +132,7 @@ void source_files_free(struct source_files *sources)
 {
 	for (size_t i = 0; i < sources->count; i++) {
 		close_fd(sources->list[i].fd);
-		close_fd(sources->list[i].written);
+		close_fd(sources->list[i].written_fd);
 		free(sources->list[i].path);
 		free(sources->list[i].name);
 	}

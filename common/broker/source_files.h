@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The files that a server knows by names of its own, all in one directory: the source, and what the
- * command line names beside it by fsvc.file=PATH, such as the other segments of an image. They
- * are the mount helper's to open.
+ * The source and its companion files (fsvc.file=PATH, for example further segments of an image).
+ * The server is told paths for them that are all in one directory. The mount helper opens them.
  */
 #pragma once
 
@@ -13,44 +12,48 @@
 #include <stddef.h>
 
 struct source_file {
-	char *path;  /* as the command line spells it: what the helper is asked for */
-	char *name;  /* as the server is told */
-	int fd;      /* to tell about, and to open when the helper has gone; -1: not yet there */
-	int written; /* what the server got to write to: nobody gets a device twice */
+	char *path; /* as on the command line: for requests to the helper */
+	char *name; /* the path that the server is told */
+	int fd;     /* read-only: for stat(2), and for open(2) after the helper has exited; or -1 */
+	int written_fd; /* copy of the descriptor that the server writes to, or -1: the helper opens
+			   a device for writing only once */
 };
 
 struct source_files {
-	struct source_file *list; /* the first is the mount's own */
+	struct source_file *list; /* the first is the source */
 	size_t count;
 };
 
 /*
- * Asks the helper to open PATH with the FLAGS of a server's open(2); REQUEST_FLAGS:
- * WIRE_REQUEST_QUIET where the person is not to hear of a failure. SERVICE is NULL once the helper
- * has gone. Returns the descriptor, which the caller owns, or a negative errno: -ENOTCONN without a
- * helper, or the helper's own.
+ * Request PATH from the helper with the FLAGS of the server's open(2). REQUEST_FLAGS:
+ * WIRE_REQUEST_QUIET if the helper must not report a failure to the caller. SERVICE: NULL after the
+ * goodbye.
+ * Return a descriptor, owned by the caller; -ENOTCONN if SERVICE is NULL; or the helper's errno.
  */
-int source_files_ask(struct service *service, const char *path, int flags, uint32_t request_flags);
+int source_files_request(struct service *service, const char *path, int flags,
+			 uint32_t request_flags);
 
 /*
- * Asks the helper for all files that LINE names, which keep their last names in the directory that
- * MOUNTPOINT, an absolute path, is in; one without a name, or called as MOUNTPOINT is, becomes
- * "source". Of two that would have one name the first has it.
- * *READ_ONLY: whether the source may only be read; becomes true where it cannot be written.
- * Returns 0 or a negative errno, the helper's where it refuses a file; source_files_free() releases
- * SOURCES in any case.
+ * Request all files that ARGS names. They keep their file names, in the directory of MOUNTPOINT, an
+ * absolute path. A file without a name, or with the name of the mountpoint, becomes "source". If
+ * two files have the same name, the first one is used.
+ *
+ * *READ_ONLYP: set if the source is only read. Becomes true if the source cannot be opened for
+ * writing.
+ * Return 0 or a negative errno, that of the helper if it refuses a file; source_files_free()
+ * releases SOURCES in any case.
  */
 int source_files_fetch(struct source_files *sources, struct service *service,
-		       const struct mount_args *args, const char *mountpoint, bool *read_only);
+		       const struct mount_args *args, const char *mountpoint, bool *read_onlyp);
 
-/* The file that the server knows by NAME, an absolute path without "." and "..", or NULL. */
+/* Return the file that the server knows as NAME, a normalized absolute path; or NULL. */
 struct source_file *source_files_find(const struct source_files *sources, const char *name);
 
 /*
- * A descriptor for SOURCE as open(2) with FLAGS would give it, which the caller owns; without a
- * helper one that shares its offset with others. Returns a negative errno where there is none.
+ * Open SOURCE as open(2) with FLAGS would. Without a helper the result shares its offset with other
+ * descriptors of the file.
+ * Return a descriptor, owned by the caller, or a negative errno.
  */
 int source_file_open(struct source_file *source, struct service *service, int flags);
 
-/* Forgets all, and closes their descriptors. */
 void source_files_free(struct source_files *sources);

@@ -39,7 +39,7 @@ def test_many_that_hang_up_are_survived(listening, mount, mountpoint):
     listener = listening("squashfs", *SQUASHFUSE)
     for _ in range(100):
         connect().close()
-    wait_for(lambda: listener.said().count("no connection to a mount helper") == 100, 60, "the end of all services")
+    wait_for(lambda: listener.said().count("handshake with the mount helper failed") == 100, 60, "the end of all services")
     succeeds(mount())
     unmount(mountpoint)
 
@@ -149,7 +149,7 @@ def test_a_mount_that_fails_has_the_log_named(listening, mount, source):
     assert failed.code == 1
     named = "journalctl" if os.path.exists("/run/systemd/system") else "what fsvc-listen says"
     assert named in failed.one_line()
-    wait_for(lambda: "squashfuse failed with exit code" in listener.said(), what="the service's words")
+    wait_for(lambda: "squashfuse failed with exit status" in listener.said(), what="the service's words")
 
 
 # what somebody sends, and nobody receives, is closed by whoever closes the connection or reads over it
@@ -326,7 +326,7 @@ def talker(listening, mount, work):
         listener = listening("squashfs", "--", program)
         assert mount().code == 1
         wait_for(lambda: not listener.services(), what="the end of the service")
-        wait_for(lambda: "failed with exit code" in listener.said() or "lines suppressed" in listener.said(),
+        wait_for(lambda: "failed with exit status" in listener.said() or "lines suppressed" in listener.said(),
                  what="the last words")
         return listener.said()
 

@@ -50,7 +50,7 @@ def test_a_service_that_could_gain_privileges_refuses_to_start(activate):
     assert "no_new_privs" in line or "new privileges" in line
 
 
-@pytest.mark.parametrize("piece, words", [("--filter", "no filter of system calls"), ("--root", "may be written to"),
+@pytest.mark.parametrize("piece, words", [("--filter", "no system call filter"), ("--root", "a writable root directory"),
                                           ("--network", "a network")])
 def test_a_service_that_lacks_a_piece_of_the_sandbox_refuses_to_start(activate, piece, words):
     """A service manager leaves out what it does not know, or what it may not do, and starts it all the same."""
@@ -120,7 +120,7 @@ def test_a_server_gets_names_of_its_own_which_do_not_outlive_it(greet, work, ima
 def test_a_server_that_is_not_installed_is_named_with_its_package(greet):
     helper = greet([*FSVC_OPEN, "--uncontained", "--package=exotic-fuse", "--", "exotic"])
     assert helper.goodbye_code() == 127
-    assert "exotic is not installed: apt install exotic-fuse" in helper.gives_up().one_line()
+    assert "exotic: not installed; try 'apt install exotic-fuse'" in helper.gives_up().one_line()
 
 
 # servers that fail

@@ -248,7 +248,7 @@ def test_a_service_that_has_lost_a_piece_of_its_sandbox_does_not_start(machine, 
     add_service(machine, "lost", "/usr/bin/fsvc-open -- squashfuse -f")
     failed = mount(machine, "lost", "/images/tree.img", check=False)
     assert failed.returncode == 1
-    assert "refusing to run squashfuse: the service has a root directory that may be" in log_that_is_named(machine, failed)
+    assert "refused to run squashfuse: the service has a writable root directory" in log_that_is_named(machine, failed)
 
 
 def test_two_servers_of_a_type_have_two_users(machine, tree):

@@ -196,4 +196,4 @@ def test_a_missing_server_has_its_package_named(machine):
     finally:
         machine.run("mv", "/usr/bin/hidden", "/usr/bin/fuseiso")
     assert failed.returncode == 1
-    assert "fsvc-open: fuseiso is not installed: apt install fuseiso" in servers.log(machine, "iso9660").splitlines()
+    assert "fsvc-open: fuseiso: not installed; try 'apt install fuseiso'" in servers.log(machine, "iso9660").splitlines()
