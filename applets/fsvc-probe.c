@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fsvc-probe: shows what services there are, and what is mounted by them. It only looks, unless it
- * is told to shake hands.
+ * fsvc-probe: lists services and the mounts made by them. It connects to a service only with
+ * --hello.
  */
 #include "applet.h"
 #include "base/cleanup.h"
 #include "base/diag.h"
+#include "base/parse.h"
 #include "config.h"
 #include "probe/service_list.h"
 #include "probe/table.h"
 #include "probe/unit_report.h"
 #include "protocol/mount_args.h"
-
-#include "base/parse.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -20,45 +19,48 @@
 #include <stddef.h>
 #include <string.h>
 
+#define DEFAULT_TIMEOUT_S 30
+
 static const char help[] =
 	"Usage: fsvc-probe [OPTIONS] [TYPE...]\n"
 	"       fsvc-probe --mounts [OPTIONS] [TYPE...]\n"
 	"       fsvc-probe --check TYPE...\n"
 	"\n"
-	"Shows the services there are, and whether you may use them; each TYPE in detail, with what\n"
-	"its sandbox closes and leaves open; or what is mounted by services. It connects to nothing\n"
-	"and starts nothing, but with --hello.\n"
+	"List the services and whether you may use them; or the given TYPEs in detail, with what their\n"
+	"sandbox denies and leaves open; or the mounts made by services. No service is started or\n"
+	"contacted, except with --hello.\n"
 	"\n"
 	"Options:\n"
-	"  -m, --mounts          show the mounts that services have made\n"
-	"  --hello               shake hands with each service, or with those of TYPE, and leave\n"
-	"  --timeout SECONDS     a service has so long to answer (30 unless given)\n"
-	"  --check               say nothing: exit with 0 if there is a service for each TYPE that\n"
-	"                        you may use, else with 1\n"
-	"  -J, --json            as JSON\n"
-	"  -r, --raw             one blank between columns\n"
-	"  -n, --noheadings      without headings\n"
-	"  -o, --output COLUMNS  these columns, separated by commas; after a '+' beside the usual\n"
-	"  -O, --output-all      all columns\n"
-	"  --help                this text\n"
-	"  --version             the version\n"
+	"  -m, --mounts          list the mounts made by services\n"
+	"  --hello               connect to each service (or to the given TYPEs), complete the\n"
+	"                        handshake, and disconnect\n"
+	"  --timeout SECONDS     time limit of --hello; default: 30\n"
+	"  --check               suppress messages; only set the exit status: 0 if there is a service\n"
+	"                        for each TYPE that you may use, otherwise 1\n"
+	"  -J, --json            use JSON output format\n"
+	"  -r, --raw             use raw output format\n"
+	"  -n, --noheadings      do not print headings\n"
+	"  -o, --output COLUMNS  print these columns, separated by commas; with a '+' in front, in\n"
+	"                        addition to the default ones\n"
+	"  -O, --output-all      print all columns\n"
+	"  --help                print this help and exit\n"
+	"  --version             print the version and exit\n"
 	"\n"
 	"Columns of services: TYPE, STATE (ready, not-listening, refused, unsafe), SOCKET, UNIT,\n"
-	"ENABLED, MOUNTS, CONNECTIONS, LIMIT, SERVICE, SERVER, REASON; of --hello: VERSION, TIME,\n"
+	"ENABLED, MOUNTS, CONNECTIONS, LIMIT, SERVICE, SERVER, REASON; with --hello: VERSION, TIME,\n"
 	"FAILURE; in detail: EXPOSURE, SANDBOX, OPEN.\n"
 	"Columns of mounts: SOURCE, TARGET, TYPE, USER, UID, PID, UNIT, MEMORY, SINCE.\n"
 	"\n"
-	"Exit code: 0 all is well; 1 wrong usage, or a TYPE has no service, or does not answer.\n";
-
-#define PATIENCE 30
+	"Exit status: 0 on success; 1 if an argument is invalid, or if a TYPE has no service or does\n"
+	"not answer.\n";
 
 /* Sets of columns. */
 enum {
-	LIST = 1 << 0,   /* for people */
-	JSON = 1 << 1,   /* for programs, which have room */
-	DETAIL = 1 << 2, /* for one type */
+	LIST = 1 << 0, /* default */
+	JSON = 1 << 1,
+	DETAIL = 1 << 2,
 	HELLO = 1 << 3,
-	SANDBOX = 1 << 4, /* takes many questions */
+	SANDBOX = 1 << 4, /* needs many calls to systemd */
 	ALL = 1 << 5,
 };
 
@@ -110,22 +112,22 @@ static const struct table_colour colours[] = {
 	{ NULL, NULL },
 };
 
-struct call {
-	bool mounts, hello, check, all;
-	unsigned int seconds;
-	const char *columns;
-	char **types; /* NULL-terminated; none: all */
-	size_t type_count;
-	struct table_selection choice;
+struct probe_options {
+	bool mounts, hello, check, all_columns;
+	unsigned int timeout; /* of --hello, in seconds */
+	const char *columns;  /* of --output, or NULL */
+	char **types;         /* operands */
+	size_t type_count;    /* 0: all types */
+	struct table_selection selection;
 };
 
-enum { OPTION_HELLO = 256, OPTION_CHECK, OPTION_TIME };
+enum { HELLO_OPTION = 256, CHECK_OPTION, TIMEOUT_OPTION };
 
-static const struct option options[] = {
+static const struct option long_options[] = {
 	{ "mounts", no_argument, NULL, 'm' },
-	{ "hello", no_argument, NULL, OPTION_HELLO },
-	{ "timeout", required_argument, NULL, OPTION_TIME },
-	{ "check", no_argument, NULL, OPTION_CHECK },
+	{ "hello", no_argument, NULL, HELLO_OPTION },
+	{ "timeout", required_argument, NULL, TIMEOUT_OPTION },
+	{ "check", no_argument, NULL, CHECK_OPTION },
 	{ "json", no_argument, NULL, 'J' },
 	{ "raw", no_argument, NULL, 'r' },
 	{ "noheadings", no_argument, NULL, 'n' },
@@ -134,224 +136,230 @@ static const struct option options[] = {
 	{ 0 },
 };
 
-static int read_seconds(struct call *call, const char *value)
+static int set_timeout(struct probe_options *options, const char *value)
 {
-	if (parse_seconds(value, 1, &call->seconds) == 0)
+	if (parse_seconds(value, 1, &options->timeout) == 0)
 		return 0;
-	diag_error("--timeout wants 1 to %d seconds, and not '%s'", MAX_SECONDS, value);
+	diag_usage_error("invalid argument '%s' for '--timeout': must be 1 to %d seconds", value,
+			 MAX_SECONDS);
 	return -EINVAL;
 }
 
-/* OPTION: what getopt_long() says of WORD, ':' for a value that is missing. */
-static int refuse_option(int option, const char *word)
-{
-	const char letter[] = { '-', (char)optopt, '\0' };
-	const struct option *known = options;
-
-	while (known->name && known->val != optopt)
-		known++;
-	if (known->name)
-		diag_error("--%s wants %s value; see --help", known->name,
-			   option == ':' ? "a" : "no");
-	else
-		diag_error("%s: there is no such option; see --help", optopt > 0 ? letter : word);
-	return -EINVAL;
-}
-
-static int set_option(struct call *call, int option, const char *word)
+static int set_option(struct probe_options *options, int option, char *const *argv)
 {
 	switch (option) {
 	case 'm':
-		call->mounts = true;
+		options->mounts = true;
 		return 0;
-	case OPTION_HELLO:
-		call->hello = true;
+	case HELLO_OPTION:
+		options->hello = true;
 		return 0;
-	case OPTION_TIME:
-		return read_seconds(call, optarg);
-	case OPTION_CHECK:
-		call->check = true;
+	case TIMEOUT_OPTION:
+		return set_timeout(options, optarg);
+	case CHECK_OPTION:
+		options->check = true;
 		return 0;
 	case 'J':
-		call->choice.style = TABLE_JSON;
+		options->selection.style = TABLE_JSON;
 		return 0;
 	case 'r':
-		call->choice.style = TABLE_RAW;
+		options->selection.style = TABLE_RAW;
 		return 0;
 	case 'n':
-		call->choice.headings = false;
+		options->selection.headings = false;
 		return 0;
 	case 'o':
-		call->columns = optarg;
+		options->columns = optarg;
 		return 0;
 	case 'O':
-		call->all = true;
+		options->all_columns = true;
 		return 0;
 	default:
-		return refuse_option(option, word);
+		diag_getopt_error(option, argv);
+		return -EINVAL;
 	}
 }
 
-/* Which columns, and how, where the command line does not say. */
-static int choose(struct call *call)
+/* Select the columns and the style. */
+static int select_columns(struct probe_options *options)
 {
-	const struct table_column *columns = call->mounts ? mount_columns : service_columns;
-	bool details = call->type_count > 0 && !call->mounts && !call->hello;
+	const struct table_column *columns = options->mounts ? mount_columns : service_columns;
+	bool details = options->type_count > 0 && !options->mounts && !options->hello;
 	const char *wrong;
 	unsigned int sets = LIST;
 
-	if (call->all)
+	if (options->all_columns)
 		sets = ALL;
-	else if (call->hello)
+	else if (options->hello)
 		sets = HELLO;
 	else if (details)
 		sets = DETAIL;
-	else if (call->choice.style == TABLE_JSON && !call->mounts)
+	else if (options->selection.style == TABLE_JSON && !options->mounts)
 		sets = JSON;
-	if (details && call->choice.style == TABLE_PLAIN && !call->columns)
-		call->choice.style = TABLE_DETAILS;
-	if (table_choose(columns, sets, call->columns, &call->choice, &wrong) == 0)
+	if (details && options->selection.style == TABLE_ALIGNED && !options->columns)
+		options->selection.style = TABLE_DETAILS;
+	if (table_select(columns, sets, options->columns, &options->selection, &wrong) == 0)
 		return 0;
-	diag_error("there is no column '%.*s'; see --help", (int)strcspn(wrong, ","), wrong);
+	diag_usage_error("unknown column '%.*s'", (int)strcspn(wrong, ","), wrong);
 	return -EINVAL;
 }
 
-static int parse(struct call *call, int argc, char **argv)
+static int parse(struct probe_options *options, int argc, char **argv)
 {
 	int option;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":mJrno:O", options, NULL)) >= 0)
-		if (set_option(call, option, argv[optind - 1]) < 0)
+	while ((option = getopt_long(argc, argv, ":mJrno:O", long_options, NULL)) >= 0)
+		if (set_option(options, option, argv) < 0)
 			return -EINVAL;
-	call->types = argv + optind;
-	call->type_count = (size_t)(argc - optind);
-	if (call->check && (call->mounts || call->hello || call->type_count == 0)) {
-		diag_error("--check wants a TYPE, and neither --mounts nor --hello; see --help");
+	options->types = argv + optind;
+	options->type_count = (size_t)(argc - optind);
+	if (options->check && (options->mounts || options->hello)) {
+		diag_usage_error("options '--check' and '%s' cannot be used together",
+				 options->mounts ? "--mounts" : "--hello");
 		return -EINVAL;
 	}
-	if (call->mounts && call->hello) {
-		diag_error("either --mounts or --hello; see --help");
+	if (options->check && options->type_count == 0) {
+		diag_usage_error("option '--check': missing TYPE operand");
 		return -EINVAL;
 	}
-	return choose(call);
+	if (options->mounts && options->hello) {
+		diag_usage_error("options '--mounts' and '--hello' cannot be used together");
+		return -EINVAL;
+	}
+	return select_columns(options);
 }
 
-/* Whether the call is about TYPE. A type may be spelled as in mount -t. */
-static bool is_wanted(const struct call *call, const char *type)
+/* Return true if TYPE is among the operands, or if there are none. An operand may have the form of
+ * mount -t: "fuse.TYPE". */
+static bool is_requested(const struct probe_options *options, const char *type)
 {
-	for (size_t i = 0; i < call->type_count; i++) {
-		const char *subtype = mount_args_subtype(call->types[i]);
+	for (size_t i = 0; i < options->type_count; i++) {
+		const char *subtype = mount_args_subtype(options->types[i]);
 
 		if (subtype && strcmp(subtype, type) == 0)
 			return true;
 	}
-	return call->type_count == 0;
+	return options->type_count == 0;
 }
 
-static int print(const struct call *call, const struct table *table)
+static int print_table(const struct probe_options *options, const struct table *table)
 {
-	int error = table_print(table, &call->choice);
+	int error = table_print(table, &options->selection);
 
 	if (error < 0)
-		diag_error("cannot print: %s", strerror(-error));
+		diag_error("cannot write to standard output: %s", strerror(-error));
 	return error < 0;
 }
 
-static int fail(int error)
+static int fail_services(int error)
 {
-	diag_error("cannot list the services of " SERVICE_SOCKET_DIR ": %s", strerror(-error));
+	diag_error(SERVICE_SOCKET_DIR ": cannot list the services: %s", strerror(-error));
 	return 1;
 }
 
-static int fail_with_mounts(int error)
+static int fail_mounts(int error)
 {
-	diag_error("cannot read the mount table, /proc/self/mountinfo and /run/mount/utab: %s",
-		   strerror(-error));
+	diag_error("/proc/self/mountinfo and /run/mount/utab: cannot read: %s", strerror(-error));
 	return 1;
 }
 
-static int show_mounts(const struct call *call, const struct mount_list *mounted)
+static int show_mounts(const struct probe_options *options, const struct mount_list *mounts)
 {
-	_cleanup_free_ const void **rows = calloc(mounted->count + 1, sizeof(*rows));
+	_cleanup_free_ const void **rows = calloc(mounts->count + 1, sizeof(*rows));
 	struct table table = {
 		.name = "mounts", .columns = mount_columns, .colours = colours, .rows = rows
 	};
 
 	if (!rows)
-		return fail_with_mounts(-ENOMEM);
-	for (size_t i = 0; i < mounted->count; i++)
-		if (is_wanted(call, mounted->items[i].type))
-			rows[table.row_count++] = &mounted->items[i];
-	return print(call, &table);
+		return fail_mounts(-ENOMEM);
+	for (size_t i = 0; i < mounts->count; i++)
+		if (is_requested(options, mounts->items[i].type))
+			rows[table.row_count++] = &mounts->items[i];
+	return print_table(options, &table);
 }
 
-/* Whether each TYPE is among the catalogue, and READY where that is asked for. */
-static bool are_there(const struct call *call, const struct service_list *services, bool ready)
+/* Return true if SERVICES contain TYPE. If READY is set, it must also be ready. */
+static bool has_service(const struct service_list *services, const char *type, bool ready)
 {
-	bool all = true;
+	const char *subtype = mount_args_subtype(type);
 
-	for (size_t i = 0; i < call->type_count; i++) {
-		const char *subtype = mount_args_subtype(call->types[i]);
-		bool found = false;
+	for (size_t i = 0; subtype && i < services->count; i++) {
+		const struct service_info *service = &services->items[i];
 
-		for (size_t o = 0; subtype && o < services->count; o++)
-			found |= strcmp(services->items[o].type, subtype) == 0 &&
-				 (!ready || strcmp(services->items[o].state, SERVICE_READY) == 0);
-		if (!found && !ready)
-			diag_error("there is no service for %s: neither a socket nor a unit",
-				   call->types[i]);
-		all &= found;
+		if (strcmp(service->type, subtype) == 0 &&
+		    (!ready || strcmp(service->state, SERVICE_READY) == 0))
+			return true;
 	}
-	return all;
+	return false;
 }
 
-/* Finds out what is wanted of those chosen beyond what is known of all. Returns whether all is
- * well.
- */
-static bool examine(const struct call *call, struct systemd *systemd, struct service_list *services)
+/* Return true if each operand has a service that is ready. */
+static bool all_are_ready(const struct probe_options *options, const struct service_list *services)
 {
-	if (call->hello)
-		return service_list_probe(services, call->seconds) == 0;
-	for (size_t i = 0;
-	     systemd && table_has_chosen(&call->choice, SANDBOX) && i < services->count; i++) {
+	for (size_t i = 0; i < options->type_count; i++)
+		if (!has_service(services, options->types[i], true))
+			return false;
+	return true;
+}
+
+/* Report operands without a service. Return true if there are none. */
+static bool report_missing(const struct probe_options *options, const struct service_list *services)
+{
+	bool complete = true;
+
+	for (size_t i = 0; i < options->type_count; i++) {
+		if (has_service(services, options->types[i], false))
+			continue;
+		diag_error("%s: no service: neither a socket nor a unit exists", options->types[i]);
+		complete = false;
+	}
+	return complete;
+}
+
+/* Fill in the columns about the sandbox of the selected services. */
+static void load_sandbox_columns(struct systemd *systemd, struct service_list *services)
+{
+	for (size_t i = 0; i < services->count; i++) {
 		struct service_info *service = &services->items[i];
 
-		if (service->chosen && service->service &&
+		if (service->is_selected && service->service &&
 		    unit_report_describe(systemd, service->service, &service->closed,
 					 &service->open) == 0 &&
 		    service->closed)
 			service->exposure = unit_report_exposure(service->service);
 	}
-	return true;
 }
 
-static int show_services(const struct call *call, struct systemd *systemd,
+static int show_services(const struct probe_options *options, struct systemd *systemd,
 			 struct service_list *services)
 {
 	_cleanup_free_ const void **rows = calloc(services->count + 1, sizeof(*rows));
 	struct table table = {
 		.name = "services", .columns = service_columns, .colours = colours, .rows = rows
 	};
-	bool complete = are_there(call, services, false);
+	bool success = report_missing(options, services);
 
 	if (!rows)
-		return fail(-ENOMEM);
+		return fail_services(-ENOMEM);
 	for (size_t i = 0; i < services->count; i++) {
 		struct service_info *service = &services->items[i];
 
-		/* Where nobody listens, there is nobody to greet unless the caller says so. */
-		service->chosen = is_wanted(call, service->type) &&
-				  !(call->hello && call->type_count == 0 &&
-				    strcmp(service->state, SERVICE_NOT_LISTENING) == 0);
-		if (service->chosen)
+		/* Without operands, --hello skips sockets on which no process listens. */
+		service->is_selected = is_requested(options, service->type) &&
+				       !(options->hello && options->type_count == 0 &&
+					 strcmp(service->state, SERVICE_NOT_LISTENING) == 0);
+		if (service->is_selected)
 			rows[table.row_count++] = service;
 	}
-	complete &= examine(call, systemd, services);
-	return print(call, &table) || !complete;
+	if (options->hello)
+		success &= service_list_handshake(services, options->timeout) == 0;
+	else if (systemd && table_selection_includes(&options->selection, SANDBOX))
+		load_sandbox_columns(systemd, services);
+	return print_table(options, &table) || !success;
 }
 
-static bool wants_colours(void)
+static bool use_colours(void)
 {
 	const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
 
@@ -361,35 +369,37 @@ static bool wants_colours(void)
 
 static int run(int argc, char **argv)
 {
-	_cleanup_mount_list_ struct mount_list mounted = { 0 };
+	_cleanup_mount_list_ struct mount_list mounts = { 0 };
 	_cleanup_service_list_ struct service_list services = { 0 };
 	_cleanup_systemd_ struct systemd *systemd = NULL;
-	struct call call = { .seconds = PATIENCE,
-			     .choice = { .headings = true, .colours = wants_colours() } };
+	struct probe_options options = {
+		.timeout = DEFAULT_TIMEOUT_S,
+		.selection = { .headings = true, .colours = use_colours() },
+	};
 	int error;
 
-	/* How wide a letter is on the terminal. */
+	/* libsmartcols needs the width of characters. */
 	setlocale(LC_CTYPE, "");
-	if (parse(&call, argc, argv) < 0)
+	if (parse(&options, argc, argv) < 0)
 		return 1;
-	error = call.check ? 0 : mount_list_load(&mounted);
+	error = options.check ? 0 : mount_list_load(&mounts);
 	if (error < 0)
-		return fail_with_mounts(error);
-	if (call.mounts)
-		return show_mounts(&call, &mounted);
-	error = call.check ? -ENOSYS : systemd_open(&systemd);
+		return fail_mounts(error);
+	if (options.mounts)
+		return show_mounts(&options, &mounts);
+	error = options.check ? -ENOSYS : systemd_open(&systemd);
 	if (error < 0 && error != -ENOSYS)
-		diag_warning("cannot ask systemd for its units: %s", strerror(-error));
-	error = service_list_load(&services, systemd, &mounted);
-	if (call.check)
-		return error < 0 || !are_there(&call, &services, true);
-	return error < 0 ? fail(error) : show_services(&call, systemd, &services);
+		diag_warning("cannot connect to systemd: %s", strerror(-error));
+	error = service_list_load(&services, systemd, &mounts);
+	if (options.check)
+		return error < 0 || !all_are_ready(&options, &services);
+	return error < 0 ? fail_services(error) : show_services(&options, systemd, &services);
 }
 
 const struct applet applet_fsvc_probe = {
 	.name = "fsvc-probe",
 	.run = run,
 	.mounts = false,
-	.summary = "shows what services there are, and what is mounted by them",
+	.summary = "lists services and the mounts made by them",
 	.help = help,
 };

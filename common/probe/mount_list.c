@@ -12,32 +12,32 @@
 #include <string.h>
 #include <time.h>
 
-/* What is stored at an index that gcc's analyzer does not know, it takes for lost. */
+/* False positive: gcc does not track pointers that are stored at an index it does not know. */
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
 
-/* In the options of a FUSE mount: for whom it was mounted. */
+/* The option of a FUSE mount for the user who mounted it. */
 #define USER_OPTION "user_id="
 
-static void release(struct listed_mount *mounted)
+static void free_mount(struct listed_mount *mount)
 {
-	free(mounted->source);
-	free(mounted->target);
-	free(mounted->type);
-	free(mounted->user);
-	free(mounted->unit);
-	free(mounted->since);
+	free(mount->source);
+	free(mount->target);
+	free(mount->type);
+	free(mount->user);
+	free(mount->unit);
+	free(mount->since);
 }
 
-static int64_t user_in(const char *options)
+static int64_t get_uid(const char *options)
 {
 	_cleanup_free_ char *value = NULL;
 
 	return options_next_value(&options, USER_OPTION, &value) > 0 ? strtol(value, NULL, 10) : -1;
 }
 
-static int add(struct mount_list *list, const struct mountinfo *mount)
+static int add_mount(struct mount_list *list, const struct mountinfo *mount)
 {
 	const char *subtype = mount_args_subtype(mount->type);
 	struct listed_mount *items = array_grow(list->items, list->count, sizeof(*items)), *added;
@@ -47,27 +47,27 @@ static int add(struct mount_list *list, const struct mountinfo *mount)
 	list->items = items;
 	added = &items[list->count];
 	*added = (struct listed_mount){ .order = list->count++, .pid = -1, .memory = -1 };
-	added->uid = user_in(mount->options);
+	added->uid = get_uid(mount->options);
 	added->source = strdup(mount->source);
 	added->target = strdup(mount->target);
 	added->type = strdup(subtype ? subtype : mount->type);
 	return added->source && added->target && added->type ? 0 : -ENOMEM;
 }
 
-static int add_all(struct mount_list *list)
+static int add_fuse_mounts(struct mount_list *list)
 {
 	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
 	_cleanup_file_ FILE *table = mountinfo_open();
-	int error = 0, more = table ? 1 : -errno;
+	int error = 0, result = table ? 1 : -errno;
 
-	while (error == 0 && table && (more = mountinfo_next(table, &mount)) > 0)
+	while (error == 0 && table && (result = mountinfo_next(table, &mount)) > 0)
 		if (mountinfo_is_fuse(&mount))
-			error = add(list, &mount);
-	return error < 0 ? error : more;
+			error = add_mount(list, &mount);
+	return error < 0 ? error : result;
 }
 
-/* The last one with a target is the one on top. */
-static int by_target(const void *a, const void *b)
+/* Order mounts with the same target as in mountinfo: the last one is on top. */
+static int compare_mounts(const void *a, const void *b)
 {
 	const struct listed_mount *one = a, *other = b;
 	int order = strcmp(one->target, other->target);
@@ -75,16 +75,16 @@ static int by_target(const void *a, const void *b)
 	return order != 0 ? order : (one->order > other->order) - (one->order < other->order);
 }
 
-static int compare_target(const void *target, const void *mounted)
+static int compare_target(const void *target, const void *mount)
 {
-	return strcmp(target, ((const struct listed_mount *)mounted)->target);
+	return strcmp(target, ((const struct listed_mount *)mount)->target);
 }
 
 /*
- * Notes the server of ENTRY. Mounts of one source may lie upon each other, and there may be entries
- * of mounts that are gone: the last entry is that of the mount on top.
+ * Set the server of the mount that ENTRY describes. The same source may be mounted several times on
+ * one target, and entries may be stale: the last entry belongs to the topmost mount.
  */
-static void take_server(void *argument, const struct utab_entry *entry)
+static void set_server(void *argument, const struct utab_entry *entry)
 {
 	struct mount_list *list = argument;
 	struct listed_mount *end = list->items + list->count, *found = NULL, *top = NULL;
@@ -105,8 +105,8 @@ static void take_server(void *argument, const struct utab_entry *entry)
 		top->server = entry->server;
 }
 
-/* Keeps those that have a server recorded. */
-static void drop_others(struct mount_list *list)
+/* Remove mounts without a recorded server. */
+static void remove_others(struct mount_list *list)
 {
 	size_t kept = 0;
 
@@ -114,11 +114,11 @@ static void drop_others(struct mount_list *list)
 		if (list->items[i].server.pid > 0)
 			list->items[kept++] = list->items[i];
 		else
-			release(&list->items[i]);
+			free_mount(&list->items[i]);
 	list->count = kept;
 }
 
-static char *name_of_user(int64_t uid)
+static char *get_user_name(int64_t uid)
 {
 	const struct passwd *user = uid < 0 ? NULL : account_by_id((uid_t)uid);
 	char *number;
@@ -128,8 +128,9 @@ static char *name_of_user(int64_t uid)
 	return uid >= 0 && asprintf(&number, "%" PRId64, uid) >= 0 ? number : NULL;
 }
 
-/* The time, here and now, at TICKS after boot. */
-static char *time_at(uint64_t ticks)
+/* Return the local time that was TICKS after boot, in the format of ISO 8601, which the caller
+ * frees; or NULL. */
+static char *format_boot_time(uint64_t ticks)
 {
 	struct timespec now, running;
 	struct tm local;
@@ -146,23 +147,24 @@ static char *time_at(uint64_t ticks)
 	used = strftime(text, sizeof(text) - 1, "%FT%T%z", &local);
 	if (used < 2)
 		return NULL;
-	/* ISO 8601 has a colon in the offset too. */
+	/* strftime(3) leaves out the colon in the offset. */
 	memmove(text + used - 1, text + used - 2, 3);
 	text[used - 2] = ':';
 	return strdup(text);
 }
 
-/* The unit of systemd that PID is in, by its control group: the first part that is one. */
-static char *unit_of(pid_t pid)
+/* Return the systemd unit of PID, which the caller frees; or NULL. It is the first part of the
+ * cgroup path that is the name of a service or a scope. */
+static char *get_unit(pid_t pid)
 {
 	_cleanup_file_ FILE *file = NULL;
 	_cleanup_free_ char *line = NULL;
 	char path[32], *rest, *part;
-	size_t room = 0;
+	size_t size = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
 	file = fopen(path, "re");
-	while (file && getline(&line, &room, file) >= 0) {
+	while (file && getline(&line, &size, file) >= 0) {
 		rest = line;
 		while ((part = strsep(&rest, "/\n"))) {
 			const char *dot = strrchr(part, '.');
@@ -174,20 +176,19 @@ static char *unit_of(pid_t pid)
 	return NULL;
 }
 
-static void describe(struct listed_mount *mounted, const struct processes *processes)
+static void set_details(struct listed_mount *mount, const struct processes *processes)
 {
 	struct process found;
 	int64_t memory;
 
-	mounted->user = name_of_user(mounted->uid);
-	mounted->since = time_at(mounted->server.start);
-	if (process_identify(mounted->server.pid, &found) < 0 ||
-	    found.start != mounted->server.start)
+	mount->user = get_user_name(mount->uid);
+	mount->since = format_boot_time(mount->server.start);
+	if (process_identify(mount->server.pid, &found) < 0 || found.start != mount->server.start)
 		return;
-	mounted->pid = found.pid;
-	mounted->unit = unit_of(found.pid);
+	mount->pid = found.pid;
+	mount->unit = get_unit(found.pid);
 	memory = processes_get_tree_memory(processes, found.pid);
-	mounted->memory = memory > 0 ? memory : -1;
+	mount->memory = memory > 0 ? memory : -1;
 }
 
 int mount_list_load(struct mount_list *list)
@@ -196,16 +197,16 @@ int mount_list_load(struct mount_list *list)
 	int error;
 
 	*list = (struct mount_list){ 0 };
-	error = add_all(list);
+	error = add_fuse_mounts(list);
 	if (error < 0 || list->count == 0)
 		return error;
-	qsort(list->items, list->count, sizeof(*list->items), by_target);
-	error = utab_for_each_server(take_server, list);
-	drop_others(list);
+	qsort(list->items, list->count, sizeof(*list->items), compare_mounts);
+	error = utab_for_each_server(set_server, list);
+	remove_others(list);
 	if (error == 0)
 		error = processes_load(&processes);
 	for (size_t i = 0; i < list->count; i++)
-		describe(&list->items[i], &processes);
+		set_details(&list->items[i], &processes);
 	processes_free(&processes);
 	return error;
 }
@@ -213,7 +214,7 @@ int mount_list_load(struct mount_list *list)
 void mount_list_free(struct mount_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
-		release(&list->items[i]);
+		free_mount(&list->items[i]);
 	free(list->items);
 	*list = (struct mount_list){ 0 };
 }

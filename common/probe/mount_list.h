@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is mounted by services: the mounts of the kernel's table for which user space's table
- * records a server, and what /proc tells of that. No filesystem is asked anything.
+ * The mounts made by services: the FUSE mounts in mountinfo for which the mount table (utab)
+ * records a server. No filesystem is accessed, because its server could block.
  */
 #pragma once
 
 #include "base/process.h"
 
-/* What is not known is NULL, or negative. */
+/* Unknown values are NULL or negative. */
 struct listed_mount {
 	char *source, *target;
 	char *type;            /* without "fuse." */
-	char *user;            /* who has mounted it, by name if there is one */
-	int64_t uid;           /* the same */
-	struct process server; /* as it is recorded, alive or not */
-	int64_t pid;           /* its, while it lives */
-	char *unit;            /* of systemd, which it runs in */
-	int64_t memory;        /* resident, in bytes, of it and all that has come from it */
-	char *since;           /* when it was started: 2026-11-24T18:00:00+01:00 */
-	size_t order;          /* in the kernel's table */
+	char *user;            /* name of the user who mounted it, or the ID */
+	int64_t uid;           /* of the same user */
+	struct process server; /* as recorded, running or not */
+	int64_t pid;           /* of the server, if it is running */
+	char *unit;            /* systemd unit of the server */
+	int64_t memory;        /* resident bytes of the server and its descendants */
+	char *since;           /* start of the server: 2026-11-24T18:00:00+01:00 */
+	size_t order;          /* position in mountinfo */
 };
 
 struct mount_list {
-	struct listed_mount *items; /* by target; what is on top of others comes last */
+	struct listed_mount *items; /* sorted by target; the topmost mount of a target comes last */
 	size_t count;
 };
 
-/* Returns 0 or a negative errno; mount_list_free() releases LIST either way. */
+/* Load the list. Return 0 or a negative errno; mount_list_free() releases LIST in any case. */
 int mount_list_load(struct mount_list *list);
 
 void mount_list_free(struct mount_list *list);

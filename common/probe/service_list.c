@@ -13,21 +13,21 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* What is stored at an index that gcc's analyzer does not know, it takes for lost. */
+/* False positive: gcc does not track pointers that are stored at an index it does not know. */
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
 
-/* Units with such a name are services of ours, installed or running. */
+/* The names of socket units of fsvc. */
 #define UNIT_PREFIX  "fsvc-"
 #define UNIT_SUFFIX  ".socket"
 #define UNIT_PATTERN UNIT_PREFIX "*" UNIT_SUFFIX
 
-/* It runs the server that its command line names behind "--". */
-#define RUNNER "fsvc-open"
+/* The program that runs the server named after "--". */
+#define BROKER "fsvc-open"
 
-/* A row for TYPE. Returns it, or NULL. */
-static struct service_info *add(struct service_list *services, const char *type)
+/* Add a service of TYPE. Return it, or NULL if out of memory. */
+static struct service_info *add_service(struct service_list *services, const char *type)
 {
 	struct service_info *items = array_grow(services->items, services->count, sizeof(*items)),
 			    *added;
@@ -54,37 +54,38 @@ static int add_sockets(struct service_list *services)
 	int error = socket_dir_list_types(&types);
 
 	for (size_t i = 0; error == 0 && i < types.count; i++)
-		if (!add(services, types.argv[i]))
+		if (!add_service(services, types.argv[i]))
 			error = -ENOMEM;
 	return error;
 }
 
-/* The first word of a property; NULL where there is none. */
-static char *text_of(struct systemd *systemd, const char *unit, const char *interface,
-		     const char *property)
+/* Return the first value of a property, which the caller frees; or NULL. */
+static char *get_text(struct systemd *systemd, const char *unit, const char *interface,
+		      const char *property)
 {
 	_cleanup_strv_ struct strv value = { 0 };
 
-	if (systemd_property(systemd, unit, interface, property, &value) < 0 || value.count == 0 ||
-	    !value.argv[0][0])
+	if (systemd_get_property(systemd, unit, interface, property, &value) < 0 ||
+	    value.count == 0 || !value.argv[0][0])
 		return NULL;
 	return strdup(value.argv[0]);
 }
 
-static int64_t number_of(struct systemd *systemd, const char *unit, const char *property)
+static int64_t get_number(struct systemd *systemd, const char *unit, const char *property)
 {
-	_cleanup_free_ char *text = text_of(systemd, unit, SYSTEMD_SOCKET, property);
+	_cleanup_free_ char *text = get_text(systemd, unit, SYSTEMD_SOCKET, property);
 
 	return text ? strtoll(text, NULL, 10) : -1;
 }
 
-/* The type that UNIT is the socket of, by where it listens or else by its name; or NULL. */
-static char *type_of(struct systemd *systemd, const char *unit)
+/* Return the type of the socket unit UNIT, by its path or else by its name, which the caller frees;
+ * or NULL. */
+static char *get_type(struct systemd *systemd, const char *unit)
 {
 	_cleanup_strv_ struct strv listen = { 0 };
 	const char *type = NULL;
 
-	systemd_property(systemd, unit, SYSTEMD_SOCKET, "Listen", &listen);
+	systemd_get_property(systemd, unit, SYSTEMD_SOCKET, "Listen", &listen);
 	for (size_t i = 0; i < listen.count && !type; i++)
 		type = socket_dir_parse_type(listen.argv[i]);
 	if (type)
@@ -95,25 +96,25 @@ static char *type_of(struct systemd *systemd, const char *unit)
 	return strndup(unit, strlen(unit) - strlen(UNIT_SUFFIX));
 }
 
-/* The server's program, by the command line of SERVICE. */
-static char *server_of(struct systemd *systemd, const char *service)
+/* Return the file name of the server that SERVICE runs, which the caller frees; or NULL. */
+static char *get_server(struct systemd *systemd, const char *service)
 {
 	_cleanup_strv_ struct strv command = { 0 };
-	size_t at = 0;
+	size_t i = 0;
 
-	/* The program's path, the words of its command line, and more. */
-	systemd_property(systemd, service, SYSTEMD_SERVICE, "ExecStart", &command);
+	/* The values are the path of the program, its arguments, and more. */
+	systemd_get_property(systemd, service, SYSTEMD_SERVICE, "ExecStart", &command);
 	if (command.count == 0)
 		return NULL;
-	if (strcmp(path_basename(command.argv[0]), RUNNER) == 0)
-		while (at < command.count && strcmp(command.argv[at++], "--") != 0)
+	if (strcmp(path_basename(command.argv[0]), BROKER) == 0)
+		while (i < command.count && strcmp(command.argv[i++], "--") != 0)
 			;
-	return at < command.count ? strdup(path_basename(command.argv[at])) : NULL;
+	return i < command.count ? strdup(path_basename(command.argv[i])) : NULL;
 }
 
 static int add_unit(struct service_list *services, struct systemd *systemd, const char *unit)
 {
-	_cleanup_free_ char *type = type_of(systemd, unit);
+	_cleanup_free_ char *type = get_type(systemd, unit);
 	struct service_info *service = NULL;
 
 	if (!type)
@@ -122,20 +123,20 @@ static int add_unit(struct service_list *services, struct systemd *systemd, cons
 		if (strcmp(services->items[i].type, type) == 0 && !services->items[i].unit)
 			service = &services->items[i];
 	if (!service)
-		service = add(services, type);
+		service = add_service(services, type);
 	if (!service)
 		return -ENOMEM;
 	service->unit = strdup(unit);
-	service->enabled = text_of(systemd, unit, SYSTEMD_UNIT, "UnitFileState");
-	service->connections = number_of(systemd, unit, "NConnections");
-	service->limit = number_of(systemd, unit, "MaxConnections");
-	/* A connection's service is an instance of the template that is called as the socket is. */
+	service->enabled = get_text(systemd, unit, SYSTEMD_UNIT, "UnitFileState");
+	service->connections = get_number(systemd, unit, "NConnections");
+	service->limit = get_number(systemd, unit, "MaxConnections");
+	/* With Accept=yes, NAME.socket starts instances of NAME@.service. */
 	if (asprintf(&service->service, "%.*s@.service", (int)(strlen(unit) - strlen(UNIT_SUFFIX)),
 		     unit) < 0) {
 		service->service = NULL;
 		return -ENOMEM;
 	}
-	service->server = server_of(systemd, service->service);
+	service->server = get_server(systemd, service->service);
 	return service->unit ? 0 : -ENOMEM;
 }
 
@@ -149,8 +150,8 @@ static int add_units(struct service_list *services, struct systemd *systemd)
 	return error;
 }
 
-/* As the mount helper would look at it, but for the connection. */
-static void look(struct service_info *service, const struct unix_listeners *listeners)
+/* Set the state, by the same checks as the mount helper, but without connecting. */
+static void set_state(struct service_info *service, const struct unix_listeners *listeners)
 {
 	int error = socket_dir_find(service->type, &service->socket, &service->reason);
 
@@ -164,14 +165,14 @@ static void look(struct service_info *service, const struct unix_listeners *list
 		service->state = error < 0 ? SERVICE_NOT_LISTENING : SERVICE_READY;
 }
 
-static void count_mounts(struct service_info *service, const struct mount_list *mounted)
+static void count_mounts(struct service_info *service, const struct mount_list *mounts)
 {
 	service->mounts = 0;
-	for (size_t i = 0; i < mounted->count; i++)
-		service->mounts += strcmp(mounted->items[i].type, service->type) == 0;
+	for (size_t i = 0; i < mounts->count; i++)
+		service->mounts += strcmp(mounts->items[i].type, service->type) == 0;
 }
 
-static int by_type(const void *a, const void *b)
+static int compare_types(const void *a, const void *b)
 {
 	const struct service_info *one = a, *other = b;
 
@@ -179,7 +180,7 @@ static int by_type(const void *a, const void *b)
 }
 
 int service_list_load(struct service_list *services, struct systemd *systemd,
-		      const struct mount_list *mounted)
+		      const struct mount_list *mounts)
 {
 	_cleanup_unix_listeners_ struct unix_listeners listeners = { 0 };
 	int error;
@@ -187,32 +188,32 @@ int service_list_load(struct service_list *services, struct systemd *systemd,
 	*services = (struct service_list){ 0 };
 	error = add_sockets(services);
 	if (error == 0 && systemd) {
-		int asked = add_units(services, systemd);
+		int result = add_units(services, systemd);
 
-		if (asked < 0)
-			diag_warning("cannot ask systemd for its units: %s", strerror(-asked));
+		if (result < 0)
+			diag_warning("cannot list the units of systemd: %s", strerror(-result));
 	}
 	if (error == 0)
 		error = unix_listeners_load(&listeners);
 	for (size_t i = 0; error == 0 && i < services->count; i++) {
-		look(&services->items[i], &listeners);
-		count_mounts(&services->items[i], mounted);
+		set_state(&services->items[i], &listeners);
+		count_mounts(&services->items[i], mounts);
 	}
 	if (services->count > 0)
-		qsort(services->items, services->count, sizeof(*services->items), by_type);
+		qsort(services->items, services->count, sizeof(*services->items), compare_types);
 	return error;
 }
 
-/* What the person is told of ERROR. */
-static const char *explain(const struct service_info *service, int error, unsigned int seconds,
-			   char *text, size_t size)
+/* Return the text for ERROR of a handshake. It is written to TEXT if it is not constant. */
+static const char *describe_failure(const struct service_info *service, int error,
+				    unsigned int seconds, char *text, size_t size)
 {
 	if (error == -EPERM && service->reason)
 		return service->reason;
 	if (error == -ENOENT || error == -ECONNREFUSED)
-		return "nobody listens";
+		return "no process listens on the socket";
 	if (error == -ECONNRESET || error == -EPIPE)
-		return "hung up without an answer";
+		return "closed the connection without an answer";
 	if (error == -ETIMEDOUT)
 		snprintf(text, size, "no answer within %u s", seconds);
 	else if (error == -EPROTO && service->version > 0)
@@ -225,18 +226,19 @@ static const char *explain(const struct service_info *service, int error, unsign
 	return text;
 }
 
-static void note(struct service_info *service, const struct handshake *tried, unsigned int seconds)
+static void set_result(struct service_info *service, const struct handshake *handshake,
+		       unsigned int seconds)
 {
 	char text[80];
 
-	service->version = tried->version > 0 ? tried->version : -1;
-	service->time = tried->elapsed_ms;
-	if (tried->error < 0)
-		service->failure =
-			strdup(explain(service, tried->error, seconds, text, sizeof(text)));
+	service->version = handshake->version > 0 ? handshake->version : -1;
+	service->time = handshake->elapsed_ms;
+	if (handshake->error < 0)
+		service->failure = strdup(
+			describe_failure(service, handshake->error, seconds, text, sizeof(text)));
 }
 
-int service_list_probe(struct service_list *services, unsigned int seconds)
+int service_list_handshake(struct service_list *services, unsigned int seconds)
 {
 	_cleanup_free_ struct handshake *all = calloc(services->count + 1, sizeof(*all));
 	int error = all ? 0 : -ENOMEM;
@@ -244,15 +246,15 @@ int service_list_probe(struct service_list *services, unsigned int seconds)
 	for (size_t i = 0; all && i < services->count; i++) {
 		const struct service_info *service = &services->items[i];
 
-		if (service->chosen && strcmp(service->state, SERVICE_UNSAFE) != 0)
+		if (service->is_selected && strcmp(service->state, SERVICE_UNSAFE) != 0)
 			all[i].path = service->socket;
 	}
 	if (all)
 		handshake_try_all(all, services->count, seconds);
 	for (size_t i = 0; all && i < services->count; i++) {
-		if (!services->items[i].chosen)
+		if (!services->items[i].is_selected)
 			continue;
-		note(&services->items[i], &all[i], seconds);
+		set_result(&services->items[i], &all[i], seconds);
 		if (error == 0)
 			error = all[i].error;
 	}

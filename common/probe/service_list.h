@@ -1,64 +1,64 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What services there are: one for each socket in the service directory, and for each
- * installed unit fsvc-*.socket. To know of them nobody is connected to and nothing is started.
+ * The services of this system: one for each socket in the socket directory and for each installed
+ * unit fsvc-*.socket. Listing them makes no connection and starts nothing.
  */
 #pragma once
 
 #include "probe/mount_list.h"
 #include "probe/systemd.h"
 
-/* What the caller can expect of a service. */
+/* The state of a service, as the caller finds it. */
 #define SERVICE_READY         "ready"
 #define SERVICE_NOT_LISTENING "not-listening"
-#define SERVICE_REFUSED       "refused" /* to the caller, by the rights of the socket */
-#define SERVICE_UNSAFE        "unsafe"  /* others than root may have put it there */
+#define SERVICE_REFUSED       "refused" /* no permission for the socket */
+#define SERVICE_UNSAFE        "unsafe"  /* a user other than root may have created the socket */
 
-/* What is not known is NULL, or negative. */
+/* Unknown values are NULL or negative. */
 struct service_info {
 	char *type;
 	const char *state;
-	const char *reason;         /* why it is unsafe */
-	char *socket;               /* its path, there or not */
-	char *unit;                 /* its socket unit */
-	char *enabled;              /* systemd's word for whether that is */
-	char *service;              /* the template of the services that it starts */
-	char *server;               /* the program that they run */
-	int64_t mounts;             /* now */
-	int64_t connections, limit; /* now, and at most */
+	const char *reason;  /* if it is unsafe */
+	char *socket;        /* path, even if it does not exist */
+	char *unit;          /* the socket unit */
+	char *enabled;       /* UnitFileState of the socket unit */
+	char *service;       /* the template of its service units */
+	char *server;        /* file name of the server program */
+	int64_t mounts;      /* number of mounts */
+	int64_t connections; /* number of connections */
+	int64_t limit;       /* maximum number of connections */
 
-	bool chosen; /* by the caller, for service_list_probe() */
+	bool is_selected; /* set by the caller, for service_list_handshake() */
 
-	/* Of an answer. */
-	int64_t version;
-	int64_t time; /* until it came, in thousandths of a second */
-	char *failure;
+	/* Set by service_list_handshake(). */
+	int64_t version; /* of the protocol */
+	int64_t time;    /* until the answer, in milliseconds */
+	char *failure;   /* NULL: the handshake succeeded */
 
-	/* See sandbox.h. */
+	/* Set by the caller, see unit_report.h. */
 	char *closed, *open;
 	int64_t exposure;
 };
 
 struct service_list {
-	struct service_info *items; /* by type */
+	struct service_info *items; /* sorted by type */
 	size_t count;
 };
 
 /*
- * SYSTEMD: to be asked for units, or NULL. MOUNTED: whose mounts are counted.
- * Returns 0 or a negative errno; service_list_free() releases CATALOGUE either way.
+ * Load the list. SYSTEMD: a connection to ask for units, or NULL. MOUNTS: to count.
+ * Return 0 or a negative errno; service_list_free() releases LIST in any case.
  */
-int service_list_load(struct service_list *services, struct systemd *systemd,
-		      const struct mount_list *mounted);
+int service_list_load(struct service_list *list, struct systemd *systemd,
+		      const struct mount_list *mounts);
 
 /*
- * Shakes hands with all services that are chosen, at the same time, which starts them, and leaves,
- * so that nothing is mounted. They have SECONDS to answer. Of each LISTED->version, time and
- * failure, which is NULL where all is well, tell how it went.
- * Returns 0 where all is well with all, or a negative errno.
+ * Connect to all selected services at the same time, which starts them; complete the handshake, and
+ * disconnect, so that nothing is mounted. All have SECONDS to answer.
+ * Return 0 if all succeeded, or the negative errno of the first failure.
  */
-int service_list_probe(struct service_list *services, unsigned int seconds);
+int service_list_handshake(struct service_list *list, unsigned int seconds);
 
-void service_list_free(struct service_list *services);
+void service_list_free(struct service_list *list);
 
 #define _cleanup_service_list_ __attribute__((cleanup(service_list_free)))

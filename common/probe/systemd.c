@@ -36,25 +36,24 @@ struct systemd {
 	sd_bus *bus;
 };
 
-/* Is there where systemd is the manager, see sd_booted(3). */
-#define SYSTEMD_RUNS "/run/systemd/system"
-/* root's own way to it, which needs no bus. */
+/* Exists if systemd is the init system, see sd_booted(3). */
+#define SYSTEMD_DIR "/run/systemd/system"
+/* The socket of systemd for root, which works without a D-Bus daemon. */
 #define PRIVATE_ADDRESS "unix:path=/run/systemd/private"
 
 #define NAME      "org.freedesktop.systemd1"
 #define MANAGER   "/org/freedesktop/systemd1"
 #define UNIT_PATH MANAGER "/unit"
 
-/* Any name will do. */
+/* Some instance of a template; it need not exist. */
 #define INSTANCE "probe"
 
-/* Microseconds for an answer. */
-#define PATIENCE 10000000
+#define CALL_TIMEOUT_US 10000000
 
-/* Words of each entry in what the manager lists: a unit file's path and state; a unit's name, ...
- */
-#define FILE_WORDS 2
-#define UNIT_WORDS 10
+/* The number of values in an entry of ListUnitFilesByPatterns (path, state) and of
+ * ListUnitsByPatterns (name and nine more). */
+#define FILE_VALUES 2
+#define UNIT_VALUES 10
 
 static int load(struct systemd *lib)
 {
@@ -85,7 +84,7 @@ int systemd_open(struct systemd **systemdp)
 	int error;
 
 	*systemdp = NULL;
-	if (access(SYSTEMD_RUNS, F_OK) < 0)
+	if (access(SYSTEMD_DIR, F_OK) < 0)
 		return -ENOSYS;
 	lib = calloc(1, sizeof(*lib));
 	if (!lib)
@@ -96,7 +95,7 @@ int systemd_open(struct systemd **systemdp)
 	if (geteuid() != 0 || connect_privately(lib) < 0)
 		error = lib->sd_bus_open_system(&lib->bus);
 	if (error >= 0)
-		error = lib->sd_bus_set_method_call_timeout(lib->bus, PATIENCE);
+		error = lib->sd_bus_set_method_call_timeout(lib->bus, CALL_TIMEOUT_US);
 	if (error < 0)
 		return error;
 	*systemdp = take_pointer(lib);
@@ -110,11 +109,11 @@ void systemd_close(struct systemd *systemd)
 	free(systemd);
 }
 
-static int read_word(struct systemd *lib, sd_bus_message *message, char type, struct strv *words)
+static int read_value(struct systemd *lib, sd_bus_message *message, char type, struct strv *values)
 {
 	union {
 		uint8_t byte;
-		int truth;
+		int boolean;
 		int16_t signed16;
 		uint16_t unsigned16;
 		int32_t signed32;
@@ -122,7 +121,7 @@ static int read_word(struct systemd *lib, sd_bus_message *message, char type, st
 		int64_t signed64;
 		uint64_t unsigned64;
 		double real;
-		const char *text;
+		const char *string;
 	} value = { .unsigned64 = 0 };
 	char number[32];
 	int error = lib->sd_bus_message_read_basic(message, type, &value);
@@ -130,68 +129,68 @@ static int read_word(struct systemd *lib, sd_bus_message *message, char type, st
 	if (error < 0)
 		return error;
 	if (type == 'b')
-		strv_add(words, value.truth ? "yes" : "no");
+		strv_add(values, value.boolean ? "yes" : "no");
 	if (strchr("sog", type))
-		strv_add(words, value.text);
+		strv_add(values, value.string);
 	if (strchr("yqut", type)) {
 		snprintf(number, sizeof(number), "%" PRIu64,
 			 type == 'y'   ? value.byte
 			 : type == 'q' ? value.unsigned16
 			 : type == 'u' ? value.unsigned32
 				       : value.unsigned64);
-		strv_add(words, number);
+		strv_add(values, number);
 	}
 	if (strchr("nix", type)) {
 		snprintf(number, sizeof(number), "%" PRId64,
 			 type == 'n'   ? value.signed16
 			 : type == 'i' ? value.signed32
 				       : value.signed64);
-		strv_add(words, number);
+		strv_add(values, number);
 	}
-	return words->failed ? -ENOMEM : 0;
+	return values->failed ? -ENOMEM : 0;
 }
 
-/* All of MESSAGE, container by container. */
-static int read_words(struct systemd *lib, sd_bus_message *message, struct strv *words)
+/* Add all values of MESSAGE, in all its containers. */
+static int read_values(struct systemd *lib, sd_bus_message *message, struct strv *values)
 {
 	const char *contents;
-	int more, error = 0, depth = 0;
+	int result, error = 0, depth = 0;
 	char type;
 
 	while (error >= 0) {
-		more = lib->sd_bus_message_peek_type(message, &type, &contents);
-		if (more < 0 || (more == 0 && depth == 0))
-			return more;
-		if (more == 0) {
+		result = lib->sd_bus_message_peek_type(message, &type, &contents);
+		if (result < 0 || (result == 0 && depth == 0))
+			return result;
+		if (result == 0) {
 			error = lib->sd_bus_message_exit_container(message);
 			depth--;
 		} else if (strchr("arev", type)) {
 			error = lib->sd_bus_message_enter_container(message, type, contents);
 			depth++;
 		} else {
-			error = read_word(lib, message, type, words);
+			error = read_value(lib, message, type, values);
 		}
 	}
 	return error;
 }
 
-/* The names of what the manager lists by METHOD, STRIDE words each. */
-static int list(struct systemd *lib, const char *method, const char *pattern, size_t stride,
-		struct strv *units)
+/* Add the names of the units that METHOD lists, with STRIDE values for each unit. */
+static int list_units(struct systemd *lib, const char *method, const char *pattern, size_t stride,
+		      struct strv *units)
 {
-	_cleanup_strv_ struct strv words = { 0 };
+	_cleanup_strv_ struct strv values = { 0 };
 	sd_bus_message *reply = NULL;
 	int error = lib->sd_bus_call_method(lib->bus, NAME, MANAGER, NAME ".Manager", method, NULL,
 					    &reply, "asas", 0, 1, pattern);
 
 	if (error >= 0)
-		error = read_words(lib, reply, &words);
+		error = read_values(lib, reply, &values);
 	lib->sd_bus_message_unref(reply);
-	for (size_t i = 0; error >= 0 && i + stride <= words.count; i += stride) {
-		const char *name = path_basename(words.argv[i]);
-		bool alias = stride == FILE_WORDS && strcmp(words.argv[i + 1], "alias") == 0;
+	for (size_t i = 0; error >= 0 && i + stride <= values.count; i += stride) {
+		const char *name = path_basename(values.argv[i]);
+		bool is_alias = stride == FILE_VALUES && strcmp(values.argv[i + 1], "alias") == 0;
 
-		if (!alias && !strstr(name, "@.") && !strv_contains(units, name))
+		if (!is_alias && !strstr(name, "@.") && !strv_contains(units, name))
 			strv_add(units, name);
 	}
 	return error < 0 ? error : units->failed ? -ENOMEM : 0;
@@ -199,42 +198,44 @@ static int list(struct systemd *lib, const char *method, const char *pattern, si
 
 int systemd_list_sockets(struct systemd *systemd, const char *pattern, struct strv *units)
 {
-	int error = list(systemd, "ListUnitFilesByPatterns", pattern, FILE_WORDS, units);
+	int error = list_units(systemd, "ListUnitFilesByPatterns", pattern, FILE_VALUES, units);
 
-	return error < 0 ? error
-			 : list(systemd, "ListUnitsByPatterns", "*.socket", UNIT_WORDS, units);
+	return error < 0
+		       ? error
+		       : list_units(systemd, "ListUnitsByPatterns", "*.socket", UNIT_VALUES, units);
 }
 
-/* The object for UNIT; for a template, that of an instance, which need not be there. */
-static int find_path(struct systemd *lib, const char *unit, char **pathp)
+/* Encode the object path of UNIT, or of an instance if it is a template. */
+static int encode_path(struct systemd *lib, const char *unit, char **pathp)
 {
 	_cleanup_free_ char *instance = NULL;
-	const char *at = strstr(unit, "@.");
+	const char *suffix = strstr(unit, "@.");
 
-	if (at && asprintf(&instance, "%.*s@" INSTANCE "%s", (int)(at - unit), unit, at + 1) < 0) {
+	if (suffix && asprintf(&instance, "%.*s@" INSTANCE "%s", (int)(suffix - unit), unit,
+			       suffix + 1) < 0) {
 		instance = NULL;
 		return -ENOMEM;
 	}
 	return lib->sd_bus_path_encode(UNIT_PATH, instance ? instance : unit, pathp);
 }
 
-int systemd_property(struct systemd *systemd, const char *unit, const char *interface,
-		     const char *property, struct strv *value)
+int systemd_get_property(struct systemd *systemd, const char *unit, const char *interface,
+			 const char *property, struct strv *values)
 {
 	_cleanup_free_ char *path = NULL;
 	sd_bus_message *reply = NULL;
-	char full[64];
-	int error = find_path(systemd, unit, &path);
+	char full_interface[64];
+	int error = encode_path(systemd, unit, &path);
 
-	snprintf(full, sizeof(full), NAME ".%s", interface);
+	snprintf(full_interface, sizeof(full_interface), NAME ".%s", interface);
 	if (error >= 0)
 		error = systemd->sd_bus_call_method(systemd->bus, NAME, path,
 						    "org.freedesktop.DBus.Properties", "Get", NULL,
-						    &reply, "ss", full, property);
+						    &reply, "ss", full_interface, property);
 	if (error >= 0)
-		error = read_words(systemd, reply, value);
+		error = read_values(systemd, reply, values);
 	systemd->sd_bus_message_unref(reply);
-	return error == -EBADR ? -ENOENT : error; /* "Unknown interface or property" */
+	return error == -EBADR ? -ENOENT : error; /* EBADR: unknown interface or property */
 }
 
 #else
@@ -256,10 +257,10 @@ int systemd_list_sockets(struct systemd *systemd, const char *pattern, struct st
 	return -ENOSYS;
 }
 
-int systemd_property(struct systemd *systemd, const char *unit, const char *interface,
-		     const char *property, struct strv *value)
+int systemd_get_property(struct systemd *systemd, const char *unit, const char *interface,
+			 const char *property, struct strv *values)
 {
-	(void)systemd, (void)unit, (void)interface, (void)property, (void)value;
+	(void)systemd, (void)unit, (void)interface, (void)property, (void)values;
 	return -ENOSYS;
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What systemd says of its units, over D-Bus. It is asked only: nothing is started, stopped or
- * changed. libsystemd is loaded when the first question comes, and never in a privileged applet.
+ * Properties of systemd units, read over D-Bus. Nothing is started, stopped or changed. libsystemd
+ * is loaded by systemd_open(), and never in a privileged applet.
  */
 #pragma once
 
 #include "base/strv.h"
 
-/* The interfaces that properties belong to. */
+/* The D-Bus interfaces of properties. */
 #define SYSTEMD_UNIT    "Unit"
 #define SYSTEMD_SOCKET  "Socket"
 #define SYSTEMD_SERVICE "Service"
@@ -15,26 +15,27 @@
 struct systemd;
 
 /*
- * *SYSTEMDP: the connection, NULL on failure; systemd_close() releases it.
- * Returns 0; -ENOSYS where systemd does not run or libsystemd is not there; or another negative
+ * Connect to systemd. *SYSTEMDP: the connection, which systemd_close() releases; NULL on failure.
+ * Return 0; -ENOSYS if systemd is not running or libsystemd is not installed; or another negative
  * errno.
  */
 int systemd_open(struct systemd **systemdp);
 
 /*
- * Adds to UNITS the names of all sockets: those whose unit file is installed and whose name matches
- * PATTERN, see glob(7), running or not, and all others that are loaded. No templates.
- * Returns 0 or a negative errno.
+ * Add to UNITS the names of all socket units: those that are installed and match PATTERN (glob(7)),
+ * and all that are loaded. Templates are left out.
+ * Return 0 or a negative errno.
  */
 int systemd_list_sockets(struct systemd *systemd, const char *pattern, struct strv *units);
 
 /*
- * Adds a property of UNIT to VALUE, see org.freedesktop.systemd1(5): a word for each text, number
- * or "yes" or "no" in it, however deep in lists. For a template it is that of its instances.
- * Returns 0; -ENOENT where this systemd does not have the property; or another negative errno.
+ * Add the value of a property of UNIT to VALUES, see org.freedesktop.systemd1(5): each string,
+ * number and boolean ("yes", "no") in it, in order, at any depth. For a template, read the property
+ * of an instance. Return 0; -ENOENT if this systemd does not know the property; or another negative
+ * errno.
  */
-int systemd_property(struct systemd *systemd, const char *unit, const char *interface,
-		     const char *property, struct strv *value);
+int systemd_get_property(struct systemd *systemd, const char *unit, const char *interface,
+			 const char *property, struct strv *values);
 
 void systemd_close(struct systemd *systemd);
 

@@ -1,74 +1,75 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tables and JSON as util-linux's tools print them. Columns are aligned by the library of these,
- * libsmartcols, which is loaded for that; without it a table is printed as with --raw. JSON needs
- * no library: it would have no word for a list of which nothing is known.
+ * Tables of structs, printed as the tools of util-linux print them: aligned, raw, as JSON, or as
+ * one line for each value.
  *
- * A row is a struct, a column a member of it. Much of what is in there was written by an attacker,
- * and so all texts are shown as diag_printable() has them, in JSON too.
+ * A row is a struct, and a column describes one of its members. Much of the text was written by an
+ * attacker, so all text is printed as diag_printable() escapes it, in JSON too.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What kind of member a column is, and how it is shown. */
-enum table_form {
-	TABLE_TEXT,       /* char *; NULL: not known */
-	TABLE_STATE,      /* the same, in the colour that belongs to it */
-	TABLE_LINES,      /* char *, lines of a program's own; in JSON an array */
-	TABLE_NUMBER,     /* int64_t; negative: not known */
-	TABLE_SIZE,       /* the same, in bytes; for people 4.2M */
-	TABLE_THOUSANDTH, /* the same, in thousandths: 300 is 0.3 */
+enum table_type {
+	TABLE_TEXT,       /* char *; NULL: unknown */
+	TABLE_STATE,      /* the same, in colour */
+	TABLE_LINES,      /* char *, trusted text with several lines; an array in JSON */
+	TABLE_NUMBER,     /* int64_t; negative: unknown */
+	TABLE_SIZE,       /* int64_t, in bytes; printed as 4.2M if aligned or in details */
+	TABLE_THOUSANDTH, /* int64_t, in thousandths: 300 is printed as 0.3 */
 };
 
-/* An array of these ends with a name of NULL. */
+/* An array of columns ends with a name of NULL. */
 struct table_column {
 	const char *name; /* in upper case */
-	enum table_form form;
+	enum table_type type;
 	size_t offset;     /* of the member */
-	unsigned int sets; /* bits: the program's sets of columns that it belongs to */
+	unsigned int sets; /* bits: the sets of columns that it belongs to */
 };
 
-/* The colours of TABLE_STATE; an array of these ends with a text of NULL. */
+/* A colour for one text of TABLE_STATE. An array of colours ends with a text of NULL. */
 struct table_colour {
-	const char *text, *sequence;
+	const char *text;
+	const char *sequence; /* terminal escape sequence */
 };
 
 struct table {
-	const char *name; /* in JSON */
+	const char *name; /* key of the list in JSON */
 	const struct table_column *columns;
 	const struct table_colour *colours;
-	const void *const *rows; /* the structs */
+	const void *const *rows; /* pointers to structs */
 	size_t row_count;
 };
 
 enum table_style {
-	TABLE_PLAIN,
-	TABLE_RAW, /* a blank between two columns, no alignment, \x20 for a blank */
+	TABLE_ALIGNED,
+	TABLE_RAW, /* one space between columns, special characters as \xNN */
 	TABLE_JSON,
-	TABLE_DETAILS, /* "name: text", a line each, what is not known left out */
+	TABLE_DETAILS, /* "name: text" for each known value */
 };
 
-/* Which columns, in which order. */
-#define TABLE_MOST_COLUMNS 64
+#define TABLE_MAX_COLUMNS 64
+
+/* The columns to print, in their order, and how to print them. */
 struct table_selection {
-	const struct table_column *columns[TABLE_MOST_COLUMNS];
+	const struct table_column *columns[TABLE_MAX_COLUMNS];
 	size_t count;
 	enum table_style style;
 	bool headings, colours;
 };
 
 /*
- * Chooses the columns that LIST names, separated by commas, in any case; after a '+' they are more
- * beside those of SETS. NULL: those of SETS alone.
- * Returns 0; or -EINVAL where there is no such column, or too many are named: *WRONGP is the place.
+ * Select the columns in LIST, names in any case, separated by commas. If LIST begins with '+', they
+ * are added to the columns of SETS; if LIST is NULL, only the columns of SETS are selected. Return
+ * 0; or -EINVAL if a name is unknown or too many columns are selected: *WRONGP then points to the
+ * name in LIST.
  */
-int table_choose(const struct table_column *columns, unsigned int sets, const char *list,
-		 struct table_selection *choice, const char **wrongp);
+int table_select(const struct table_column *columns, unsigned int sets, const char *list,
+		 struct table_selection *selection, const char **wrongp);
 
-/* Whether a column that belongs to any of SETS has been chosen. */
-bool table_has_chosen(const struct table_selection *choice, unsigned int sets);
+/* Return true if a column of any of SETS is selected. */
+bool table_selection_includes(const struct table_selection *selection, unsigned int sets);
 
-/* Prints TABLE on standard output. Returns 0 or a negative errno. */
-int table_print(const struct table *table, const struct table_selection *choice);
+/* Print TABLE on standard output. Return 0 or a negative errno. */
+int table_print(const struct table *table, const struct table_selection *selection);

@@ -14,64 +14,65 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* systemd's number for no limit. */
+/* The value of systemd for no limit. */
 #define NO_LIMIT UINT64_MAX
 
-#define RATING         "Overall exposure level for "
-#define RATING_SECONDS 20
-#define LONGEST_REPORT 65536
+#define RATING           "Overall exposure level for "
+#define RATING_TIMEOUT_S 20
+#define MAX_REPORT_SIZE  65536
 
 /*
- * What the properties of a unit mean, a line each: PROPERTY|VALUE|CLOSED|OPEN. VALUE, a pattern of
- * glob(7), closes something; the words of a list are separated by blanks. A property that this
- * systemd does not know closes nothing. Of a limit, CLOSED stands behind "at most NUMBER". It is
- * one text, since the loader has to look after each pointer in a table of them.
+ * The meaning of unit properties, in lines PROPERTY|VALUE|CLOSED|OPEN. If the property matches
+ * VALUE, a pattern of glob(7), the report says CLOSED, otherwise OPEN. The elements of a list are
+ * separated by spaces. A property that this systemd does not know is empty. For limits, the report
+ * says "at most NUMBER" before CLOSED. This is one string, because a table of pointers would cost
+ * relocations at each start of the executable.
  */
 #define COUNT "<count>"
 #define BYTES "<bytes>"
 
 /* clang-format off */
 static const char meanings[] =
-	"DynamicUser|yes|a user of its own for each mount|a user that others share\n"
-	"CapabilityBoundingSet|0|no capability|capabilities\n"
-	"NoNewPrivileges|yes|no way to gain privileges|privileges by set-user-ID programs\n"
-	"PrivateUsers|yes|no user of the machine is known|the machine's users\n"
+	"DynamicUser|yes|a separate user for each mount|a user that is shared with other services\n"
+	"CapabilityBoundingSet|0|no capabilities|capabilities\n"
+	"NoNewPrivileges|yes|set-user-ID programs have no effect|privileges of set-user-ID programs\n"
+	"PrivateUsers|yes|the users of the system are hidden|the users of the system\n"
 	"PrivateNetwork|yes|no network|the network\n"
-	"RestrictAddressFamilies|yes|no socket of any kind|sockets\n"
-	"PrivateDevices|yes|no device|devices\n"
-	"DevicePolicy|closed|no device node can be used|device nodes\n"
-	"IPAddressDeny|?*|addresses that are out of reach|every address of the network\n"
-	"RootDirectory|/*|a root directory of its own|the machine's root directory\n"
-	"ProtectSystem|strict|the machine's files cannot be written|writing of files\n"
-	"ProtectHome|yes|no home directory|home directories\n"
-	"ProtectProc|invisible|no other process can be seen|the list of processes\n"
-	"ProcSubset|pid|nothing of /proc but its own|the kernel's data in /proc\n"
-	"PrivateIPC|yes|no shared memory or message queue of others|others' shared memory\n"
-	"KeyringMode|private|no key of others|the keys of others\n"
-	"ProtectControlGroups|yes|no control group can be changed|control groups\n"
-	"ProtectKernelTunables|yes|no setting of the kernel can be changed|the kernel's settings\n"
-	"ProtectKernelModules|yes|no kernel module can be loaded|loading of kernel modules\n"
-	"ProtectKernelLogs|yes|no message of the kernel can be read|the kernel's messages\n"
-	"ProtectClock|yes|the clock cannot be set|setting of the clock\n"
-	"ProtectHostname|yes|the machine cannot be renamed|renaming of the machine\n"
-	"RestrictNamespaces|0|no namespace can be made|making of namespaces\n"
+	"RestrictAddressFamilies|yes|no sockets can be created|sockets\n"
+	"PrivateDevices|yes|no devices|devices\n"
+	"DevicePolicy|closed|device nodes cannot be used|device nodes\n"
+	"IPAddressDeny|?*|some network addresses are denied|all network addresses\n"
+	"RootDirectory|/*|a private root directory|the root directory of the system\n"
+	"ProtectSystem|strict|the files of the system are read-only|writing to files of the system\n"
+	"ProtectHome|yes|no home directories|home directories\n"
+	"ProtectProc|invisible|other processes are hidden|the list of processes\n"
+	"ProcSubset|pid|only its own processes in /proc|information about the kernel in /proc\n"
+	"PrivateIPC|yes|no shared memory or message queues of other processes|shared memory of other processes\n"
+	"KeyringMode|private|no keys of other processes|keys of other processes\n"
+	"ProtectControlGroups|yes|control groups cannot be changed|control groups\n"
+	"ProtectKernelTunables|yes|kernel settings cannot be changed|kernel settings\n"
+	"ProtectKernelModules|yes|kernel modules cannot be loaded|loading kernel modules\n"
+	"ProtectKernelLogs|yes|kernel messages cannot be read|kernel messages\n"
+	"ProtectClock|yes|the clock cannot be set|setting the clock\n"
+	"ProtectHostname|yes|the host name cannot be changed|changing the host name\n"
+	"RestrictNamespaces|0|namespaces cannot be created|creating namespaces\n"
 	"RestrictRealtime|yes|no real-time priority|real-time priority\n"
-	"RestrictSUIDSGID|yes|no set-user-ID file can be made|making of set-user-ID files\n"
-	"LockPersonality|yes|no change of the execution domain|change of the execution domain\n"
+	"RestrictSUIDSGID|yes|set-user-ID files cannot be created|creating set-user-ID files\n"
+	"LockPersonality|yes|the execution domain cannot be changed|changing the execution domain\n"
 	"MemoryDenyWriteExecute|yes|no memory that is writable and executable|memory that is writable and executable\n"
-	"SystemCallFilter|yes *|no system call but those of a list|system calls that no list allows\n"
-	"SystemCallArchitectures|native|no system call of another architecture|system calls of other architectures\n"
-	"LimitCORE|0|no core file|core files, with what it has read\n"
-	"MemoryMax|" BYTES "|of memory|memory without limit\n"
-	"MemorySwapMax|0|nothing is swapped out|memory that is swapped out\n"
-	"TasksMax|" COUNT "|processes and threads|processes without limit\n";
+	"SystemCallFilter|yes *|only system calls of an allow list|all system calls\n"
+	"SystemCallArchitectures|native|only system calls of the native architecture|system calls of other architectures\n"
+	"LimitCORE|0|no core dumps|core dumps, which contain what it has read\n"
+	"MemoryMax|" BYTES "|of memory|unlimited memory\n"
+	"MemorySwapMax|0|no swap|swap\n"
+	"TasksMax|" COUNT "|processes and threads|unlimited processes\n";
 /* clang-format on */
 
 struct meaning {
 	const char *property, *value, *closed, *open;
 };
 
-/* Takes the next line of *CURSOR apart, which moves on. */
+/* Parse the next line at *CURSORP. Return false at the end. */
 static bool next_meaning(char **cursor, struct meaning *meaning)
 {
 	char *line = strsep(cursor, "\n");
@@ -85,8 +86,8 @@ static bool next_meaning(char **cursor, struct meaning *meaning)
 	return true;
 }
 
-/* Puts the limit that VALUE is into NUMBER. Returns whether there is one. */
-static bool read_limit(const char *value, bool bytes, char number[HUMAN_SIZE_MAX])
+/* Format the limit VALUE into NUMBER. Return false if there is no limit. */
+static bool format_limit(const char *value, bool bytes, char number[HUMAN_SIZE_MAX])
 {
 	uint64_t limit = *value ? strtoull(value, NULL, 10) : NO_LIMIT;
 
@@ -97,9 +98,9 @@ static bool read_limit(const char *value, bool bytes, char number[HUMAN_SIZE_MAX
 	return limit != NO_LIMIT;
 }
 
-/* Adds what the property's VALUE does to CLOSED or to OPEN. */
-static void explain(const struct meaning *meaning, const char *value, struct strv *closed,
-		    struct strv *open)
+/* Add the text for VALUE of a property to CLOSED or to OPEN. */
+static void add_meaning(const struct meaning *meaning, const char *value, struct strv *closed,
+			struct strv *open)
 {
 	bool bytes = strcmp(meaning->value, BYTES) == 0;
 	char number[HUMAN_SIZE_MAX], text[80];
@@ -109,7 +110,7 @@ static void explain(const struct meaning *meaning, const char *value, struct str
 			strv_add(closed, meaning->closed);
 		else
 			strv_add(open, meaning->open);
-	} else if (read_limit(value, bytes, number)) {
+	} else if (format_limit(value, bytes, number)) {
 		snprintf(text, sizeof(text), "at most %s %s", number, meaning->closed);
 		strv_add(closed, text);
 	} else {
@@ -117,24 +118,24 @@ static void explain(const struct meaning *meaning, const char *value, struct str
 	}
 }
 
-static int ask(struct systemd *systemd, const char *unit, const char *interface,
-	       const char *property, char **valuep)
+static int get_property(struct systemd *systemd, const char *unit, const char *interface,
+			const char *property, char **valuep)
 {
-	_cleanup_strv_ struct strv words = { 0 };
-	int error = systemd_property(systemd, unit, interface, property, &words);
+	_cleanup_strv_ struct strv values = { 0 };
+	int error = systemd_get_property(systemd, unit, interface, property, &values);
 
 	if (error < 0 && error != -ENOENT)
 		return error;
-	*valuep = strv_join(&words, ' ');
+	*valuep = strv_join(&values, ' ');
 	return *valuep ? 0 : -ENOMEM;
 }
 
-/* There may be a socket without a service to start: systemd would tell its defaults. */
-static bool is_there(struct systemd *systemd, const char *unit)
+/* A unit that does not exist would have default properties. */
+static bool is_loaded(struct systemd *systemd, const char *unit)
 {
 	_cleanup_free_ char *state = NULL;
 
-	return ask(systemd, unit, SYSTEMD_UNIT, "LoadState", &state) == 0 &&
+	return get_property(systemd, unit, SYSTEMD_UNIT, "LoadState", &state) == 0 &&
 	       strcmp(state, "loaded") == 0;
 }
 
@@ -147,14 +148,14 @@ int unit_report_describe(struct systemd *systemd, const char *service, char **cl
 
 	*closedp = *openp = NULL;
 	memcpy(text, meanings, sizeof(text));
-	if (!is_there(systemd, service))
+	if (!is_loaded(systemd, service))
 		return 0;
 	for (char *cursor = text; error == 0 && next_meaning(&cursor, &meaning);) {
 		_cleanup_free_ char *value = NULL;
 
-		error = ask(systemd, service, SYSTEMD_SERVICE, meaning.property, &value);
+		error = get_property(systemd, service, SYSTEMD_SERVICE, meaning.property, &value);
 		if (error == 0)
-			explain(&meaning, value, &closed, &open);
+			add_meaning(&meaning, value, &closed, &open);
 	}
 	if (error < 0)
 		return error;
@@ -163,9 +164,9 @@ int unit_report_describe(struct systemd *systemd, const char *service, char **cl
 	return *closedp && *openp ? 0 : -ENOMEM;
 }
 
-/* Starts WORDS, found in PATH, with OUTPUT for what it says. Returns its pid or a negative errno.
- */
-static pid_t start(const char *const *words, int output)
+/* Run ARGV, which is looked up in PATH, with OUTPUT as standard output. Return its process ID or a
+ * negative errno. */
+static pid_t start_program(const char *const *argv, int output)
 {
 	posix_spawn_file_actions_t files;
 	pid_t pid;
@@ -179,12 +180,12 @@ static pid_t start(const char *const *words, int output)
 	if (error == 0)
 		error = posix_spawn_file_actions_adddup2(&files, 0, 2);
 	if (error == 0)
-		error = posix_spawnp(&pid, words[0], &files, NULL, (char *const *)words, environ);
+		error = posix_spawnp(&pid, argv[0], &files, NULL, (char *const *)argv, environ);
 	posix_spawn_file_actions_destroy(&files);
 	return error != 0 ? -error : pid;
 }
 
-/* Reads from FD until its end, or DEADLINE. What does not fit is dropped. */
+/* Read from FD until its end or DEADLINE. Text beyond SIZE is dropped. */
 static void read_all(int fd, int64_t deadline, char *text, size_t size)
 {
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
@@ -200,22 +201,22 @@ static void read_all(int fd, int64_t deadline, char *text, size_t size)
 
 int64_t unit_report_exposure(const char *service)
 {
-	const char *const words[] = { "systemd-analyze", "--no-pager", "security", service, NULL };
-	_cleanup_free_ char *text = malloc(LONGEST_REPORT);
+	const char *const argv[] = { "systemd-analyze", "--no-pager", "security", service, NULL };
+	_cleanup_free_ char *text = malloc(MAX_REPORT_SIZE);
 	int pipe_fds[2], whole, tenth;
 	const char *rating;
 	pid_t pid;
 
 	if (!text || pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return -1;
-	pid = start(words, pipe_fds[1]);
+	pid = start_program(argv, pipe_fds[1]);
 	close_fd(pipe_fds[1]);
 	if (pid > 0)
-		read_all(pipe_fds[0], deadline_in(RATING_SECONDS), text, LONGEST_REPORT);
+		read_all(pipe_fds[0], deadline_in(RATING_TIMEOUT_S), text, MAX_REPORT_SIZE);
 	close_fd(pipe_fds[0]);
 	if (pid <= 0)
 		return -1;
-	/* It has said all, or takes too long. */
+	/* It has closed its output, or takes too long. */
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	rating = strstr(text, RATING);

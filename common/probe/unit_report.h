@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a service's sandbox means, in words.
+ * A report on the sandbox of a systemd service unit, in words.
  */
 #pragma once
 
@@ -9,15 +9,15 @@
 #include <stdint.h>
 
 /*
- * Describes what the unit of SERVICE, a template, closes and what it leaves open, a line each;
- * NULL where there is nothing to say. The caller frees both. A unit that cannot be asked for has
- * neither. Returns 0 or a negative errno.
+ * Describe the sandbox of SERVICE, a template unit. *CLOSEDP: what it denies; *OPENP: what it
+ * leaves open; one line each. The caller frees both. Both are NULL if the unit cannot be loaded.
+ * Return 0 or a negative errno.
  */
 int unit_report_describe(struct systemd *systemd, const char *service, char **closedp,
 			 char **openp);
 
 /*
- * The exposure of SERVICE, a template, as "systemd-analyze security" rates it, in thousandths: 0 is
- * closed, 10000 wide open. Negative where that tool is not there, or has no answer in time.
+ * Return the exposure level of SERVICE, a template unit, as "systemd-analyze security" rates it, in
+ * thousandths: 0 is best, 10000 is worst. Return -1 if the tool is missing or takes too long.
  */
 int64_t unit_report_exposure(const char *service);

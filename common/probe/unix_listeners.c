@@ -13,13 +13,13 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-/* In the flags of /proc/net/unix: it listens (__SO_ACCEPTCON of the kernel). */
-#define LISTENS 0x10000
+/* The flag of listening sockets in /proc/net/unix (__SO_ACCEPTCON in the kernel). */
+#define LISTENING_FLAG 0x10000
 
-/* The state of sock_diag(7) that listeners are in (TCP_LISTEN of the kernel), a bit. */
-#define LISTEN_STATE (1 << 10)
+/* The bit of the state of listening sockets in sock_diag(7) (TCP_LISTEN in the kernel). */
+#define LISTENING_STATE (1 << 10)
 
-/* The kernel's own form of a device's number. */
+/* The encoding of a device number inside the kernel. */
 #define MINOR_BITS 20
 
 #define ANSWER_SIZE 16384
@@ -29,23 +29,23 @@ static int load_paths(struct unix_listeners *listeners)
 	_cleanup_file_ FILE *table = fopen("/proc/net/unix", "re");
 	_cleanup_free_ char *line = NULL;
 	unsigned int flags, kind;
-	size_t room = 0;
+	size_t size = 0;
 	int path;
 
 	if (!table)
 		return -errno;
-	/* ADDRESS: REFERENCES PROTOCOL FLAGS TYPE STATE INODE PATH */
-	while (getline(&line, &room, table) >= 0) {
+	/* Lines are ADDRESS: REFERENCES PROTOCOL FLAGS TYPE STATE INODE PATH. */
+	while (getline(&line, &size, table) >= 0) {
 		path = 0;
 		line[strcspn(line, "\n")] = '\0';
 		if (sscanf(line, "%*s %*s %*s %x %x %*s %*s %n", &flags, &kind, &path) == 2 &&
-		    path > 0 && (flags & LISTENS) && kind == SOCK_SEQPACKET)
+		    path > 0 && (flags & LISTENING_FLAG) && kind == SOCK_SEQPACKET)
 			strv_add(&listeners->paths, line + path);
 	}
 	return listeners->paths.failed ? -ENOMEM : 0;
 }
 
-static int request(int fd)
+static int send_request(int fd)
 {
 	const struct {
 		struct nlmsghdr header;
@@ -55,15 +55,15 @@ static int request(int fd)
 			    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 		.body = { .sdiag_family = AF_UNIX,
-			  .udiag_states = LISTEN_STATE,
+			  .udiag_states = LISTENING_STATE,
 			  .udiag_show = UDIAG_SHOW_VFS },
 	};
 
 	return send(fd, &message, sizeof(message), 0) < 0 ? -errno : 0;
 }
 
-/* Takes the file of one socket. */
-static int add(struct unix_listeners *listeners, const struct nlmsghdr *header)
+/* Add the file of one socket. */
+static int add_file(struct unix_listeners *listeners, const struct nlmsghdr *header)
 {
 	const struct unix_diag_msg *found = NLMSG_DATA(header);
 	size_t left = header->nlmsg_len - NLMSG_LENGTH(sizeof(*found));
@@ -92,7 +92,7 @@ static int load_files(struct unix_listeners *listeners)
 {
 	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	_cleanup_free_ char *answer = malloc(ANSWER_SIZE);
-	int error = fd < 0 ? -errno : answer ? request(fd) : -ENOMEM;
+	int error = fd < 0 ? -errno : answer ? send_request(fd) : -ENOMEM;
 
 	while (error == 0) {
 		ssize_t size = recv(fd, answer, ANSWER_SIZE, 0);
@@ -105,7 +105,7 @@ static int load_files(struct unix_listeners *listeners)
 			if (header->nlmsg_type == NLMSG_DONE)
 				return 0;
 			error = header->nlmsg_type == NLMSG_ERROR ? -EOPNOTSUPP
-								  : add(listeners, header);
+								  : add_file(listeners, header);
 		}
 	}
 	return error;
@@ -117,7 +117,7 @@ int unix_listeners_load(struct unix_listeners *listeners)
 
 	*listeners = (struct unix_listeners){ 0 };
 	error = load_files(listeners);
-	/* A small kernel may be without it. */
+	/* The kernel may have been built without unix_diag. */
 	return error == 0 || error == -ENOMEM ? error : load_paths(listeners);
 }
 
@@ -132,7 +132,7 @@ bool unix_listeners_include(const struct unix_listeners *listeners, const char *
 	for (size_t i = 0; i < listeners->count; i++) {
 		const struct unix_listeners_file *file = &listeners->files[i];
 
-		/* The kernel gives the lower half of an inode's number. */
+		/* The kernel reports only the lower 32 bits of an inode number. */
 		if (file->inode == (uint32_t)status.st_ino &&
 		    makedev(file->device >> MINOR_BITS, file->device & ((1 << MINOR_BITS) - 1)) ==
 			    status.st_dev)

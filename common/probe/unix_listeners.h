@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which sockets of the protocol's kind, AF_UNIX and SOCK_SEQPACKET, somebody listens at, as the
- * kernel knows it: nobody is connected to. Listeners in other network namespaces are not seen.
+ * The listening sockets of the protocol's kind, AF_UNIX and SOCK_SEQPACKET, in this network
+ * namespace. No connection is made.
  *
- * They are known by their files, as sock_diag(7) has them. /proc/net/unix has the paths that they
- * were bound to, which anybody can choose, in a root directory of his own or with a newline in
- * them: it is read only where the kernel has nothing better.
+ * Sockets are identified by the inode of their file (sock_diag(7)). /proc/net/unix only has the
+ * path that a process passed to bind(2), which can be in another root directory or contain a
+ * newline. It is used only if the kernel has no sock_diag for AF_UNIX.
  */
 #pragma once
 
@@ -16,18 +16,16 @@
 struct unix_listeners {
 	struct unix_listeners_file {
 		uint32_t device, inode;
-	} * files; /* of the sockets, wherever these are by now */
+	} * files; /* of the sockets */
 	size_t count;
-	struct strv paths; /* as they were bound, where there are no files */
+	struct strv paths; /* as passed to bind(2), if the kernel has no sock_diag */
 };
 
-/*
- * Asks the kernel, which need not know sock_diag(7). Returns 0 or a negative errno;
- * unix_listeners_free() releases LISTENING either way.
- */
+/* Load the list. Return 0 or a negative errno; unix_listeners_free() releases LISTENERS in any
+ * case. */
 int unix_listeners_load(struct unix_listeners *listeners);
 
-/* Whether somebody listens at the socket that has PATH. */
+/* Return true if a process listens on the socket at PATH. */
 bool unix_listeners_include(const struct unix_listeners *listeners, const char *path);
 
 void unix_listeners_free(struct unix_listeners *listeners);

@@ -87,7 +87,7 @@ def test_a_service_that_hangs_up_is_told(listen, run):
     listener = listen(TYPE)
     program = greet(run, TYPE)
     listener.accept().close()
-    assert answer_of(program, FAILED)["failure"] == "hung up without an answer"
+    assert answer_of(program, FAILED)["failure"] == "closed the connection without an answer"
 
 
 @pytest.mark.parametrize("how", ["silent", "not accepting", "full"])

@@ -213,7 +213,7 @@ def details(machine, kind):
 
 def test_a_sandbox_is_told_in_words(machine):
     found = details(machine, "squashfs")
-    assert {"no network", "no capability", "no device", "a user of its own for each mount", "at most 1G of memory",
+    assert {"no network", "no capabilities", "no devices", "a separate user for each mount", "at most 1G of memory",
             "at most 256 processes and threads"} <= set(found["sandbox"])
     assert "open" not in found
     assert found["service"] == ["fsvc-squashfs@.service"]
@@ -239,7 +239,7 @@ def test_what_a_drop_in_opens_is_told(machine):
     more = "[Service]\nPrivateNetwork=no\nMemoryMax=infinity\nTasksMax=5\nCapabilityBoundingSet=CAP_CHOWN\n"
     with drop_in(machine, "fsvc-squashfs@.service", more):
         row, = probe(machine, "squashfs")
-        assert set(row["open"]) == {"the network", "memory without limit", "capabilities"}
+        assert set(row["open"]) == {"the network", "unlimited memory", "capabilities"}
         assert "at most 5 processes and threads" in row["sandbox"] and "no network" not in row["sandbox"]
 
 
@@ -248,8 +248,8 @@ def test_a_service_without_a_sandbox_is_all_open(machine):
     machine.run("systemctl", "start", "elsewhere.socket")
     try:
         row, = probe(machine, "bare")
-        assert {"the network", "capabilities", "devices", "the machine's root directory"} <= set(row["open"])
-        assert not {"no network", "no capability"} & set(row["sandbox"])
+        assert {"the network", "capabilities", "devices", "the root directory of the system"} <= set(row["open"])
+        assert not {"no network", "no capabilities"} & set(row["sandbox"])
         assert row["exposure"] > 9
     finally:
         remove_units(machine, "elsewhere", "/run/filesystems/bare")
@@ -323,7 +323,7 @@ def test_a_service_that_cannot_start_is_told(machine):
     machine.run("systemctl", "start", "fsvc-gone.socket")
     try:
         row, = probe(machine, "--hello", "gone", code=1)
-        assert (row["version"], row["failure"]) == (None, "hung up without an answer")
+        assert (row["version"], row["failure"]) == (None, "closed the connection without an answer")
     finally:
         remove_units(machine, "fsvc-gone")
 

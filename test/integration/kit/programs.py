@@ -66,6 +66,16 @@ class Result(NamedTuple):
         return lines[0]
 
 
+    def usage_error(self):
+        """The problem that a usage error names; a second line refers to --help, as getopt and coreutils print it."""
+        lines = self.errors.split("\n")
+        assert len(lines) == 3 and lines[2] == "", f"not a usage error: {self.errors!r}"
+        program = lines[0].partition(":")[0]
+        assert lines[1] == f"Try '{program} --help' for more information."
+        assert lines[0].isprintable(), f"control characters: {self.errors!r}"
+        return lines[0]
+
+
 class Program:
     """A process whose output goes to files, so that nobody waits for a pipe that a daemon has inherited."""
 
