@@ -278,13 +278,13 @@ def test_a_file_that_cannot_be_read_is_named(refused, work):
 
 def test_the_manual_page_has_each_piece_and_no_other(refused):
     pieces = re.search("valid arguments are (.*)", refused("--allow-missing=all", "a", "--", "b"))[1].split(", ")
-    page = (REPOSITORY / "doc/fsvc-listen.8").read_text().partition(".SH PIECES")[2].partition(".SS")[0]
+    page = (REPOSITORY / "doc/fsvc-listen.8").read_text().partition(".SH SANDBOX LAYERS")[2].partition(".SS")[0]
     assert re.findall(r"^\.TP\n\.BR (\w+) ", page, re.M) == pieces
 
 
 def test_an_example_of_the_manual_page_is_a_file_that_is_understood(listening, work):
     page = (REPOSITORY / "doc/fsvc-listen.8").read_text()
-    example = re.search(r"^(# TYPE .*?)^\.fi", page, re.M | re.S)[1].replace("\\-", "-")
+    example = re.search(r"^(# TYPE .*?)^\.(?:fi|EE)", page, re.M | re.S)[1].replace("\\-", "-")
     (work / "offers").write_text(re.sub(r"^-", "--allow-missing=cgroup -", example, flags=re.M))
     listener = listening(f"--file={work}/offers", types=["squashfs", "ext4", "ntfs"])
     assert listener.said() == ""

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# "root=fsvc:TYPE:DEVICE" on the kernel's command line. The names are dracut's.
+# Parse "root=fsvc:TYPE:DEVICE" of the kernel command line. dracut defines the variables and functions.
 # shellcheck disable=SC2034,SC2154
 case $root in
 fsvc:*:*)

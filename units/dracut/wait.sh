@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Waits until the servers of the root filesystem have written everything back, to the disk too: what ends the machine does
-# not. Others that were spared, as those that show a picture are, may never end.
+# Wait until the servers of the root filesystem have written back all data, and flush it to disk, because the shutdown
+# does not. Do not wait for other processes that were not killed, such as plymouth: they may never end.
 
-serve_the_root() {
+has_root_server() {
     for process in /proc/[0-9]*; do
         name=
         read -r name 2>/dev/null <"$process/cmdline"
@@ -14,5 +14,5 @@ serve_the_root() {
     return 1
 }
 
-while serve_the_root; do sleep 0.1; done
+while has_root_server; do sleep 0.1; done
 sync
