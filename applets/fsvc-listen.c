@@ -259,6 +259,6 @@ const struct applet applet_fsvc_listen = {
 	.name = "fsvc-listen",
 	.run = run,
 	.mounts = false,
-	.summary = "service manager for sandboxed FUSE services without systemd",
+	.summary = "start services without systemd",
 	.help = help,
 };

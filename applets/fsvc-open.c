@@ -316,6 +316,6 @@ const struct applet applet_fsvc_open = {
 	.name = "fsvc-open",
 	.run = run,
 	.mounts = false,
-	.summary = "runs an unmodified FUSE server as a sandboxed service",
+	.summary = "run an unmodified FUSE server as a service",
 	.help = help,
 };

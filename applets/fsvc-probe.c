@@ -400,6 +400,6 @@ const struct applet applet_fsvc_probe = {
 	.name = "fsvc-probe",
 	.run = run,
 	.mounts = false,
-	.summary = "lists services and the mounts made by them",
+	.summary = "list services, sandboxes and mounts",
 	.help = help,
 };
