@@ -20,7 +20,7 @@ static void setup(struct fixture *fixture, bool root, const char *options)
 				     "-tfuse.ext4",     "-o",       options };
 	const char *wrong;
 
-	assert_int_equal(mount_args_parse(COUNT(argv), argv, &fixture->args, &wrong), 0);
+	assert_int_equal(mount_args_parse(ARRAY_SIZE(argv), argv, &fixture->args, &wrong), 0);
 	fixture->policy = (struct policy){ .args = &fixture->args, .root = root };
 }
 
@@ -37,7 +37,7 @@ static void teardown(struct fixture *fixture)
 	(void)state;                                                                               \
 	setup(&fixture, root, options)
 
-static void only_what_the_line_names_may_be_opened(void **state)
+static void test_only_named_files_may_be_opened(void **state)
 {
 	FIXTURE(true,
 		"journal=/dev/sdb,fsname=/etc/shadow,x-key=/etc/gshadow,fsvc.timeout=/etc/motd,quiet,"
@@ -57,20 +57,20 @@ static void only_what_the_line_names_may_be_opened(void **state)
 	assert_int_equal(policy_open(policy, "/etc/gshadow", O_RDONLY, &why), -EACCES);
 }
 
-static void flags_that_make_or_empty_files_are_refused(void **state)
+static void test_creating_and_truncating_flags_are_refused(void **state)
 {
 	static const uint32_t bad[] = { O_CREAT,     O_TRUNC, O_TMPFILE, O_PATH,
 					O_DIRECTORY, O_ASYNC, 1U << 31 };
 
 	FIXTURE(true, "rw");
-	for (size_t i = 0; i < COUNT(bad); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(policy_open(policy, "disk.img", O_RDWR | bad[i], &why), -EPERM);
 	assert_int_equal(policy_open(policy, "disk.img", O_WRONLY | O_RDWR, &why), -EINVAL);
 	assert_int_equal(policy_open(policy, "disk.img", O_RDWR | O_EXCL | O_SYNC | O_DIRECT, &why),
 			 0);
 }
 
-static void a_read_only_mount_opens_nothing_for_writing(void **state)
+static void test_read_only_mount_opens_no_file_for_writing(void **state)
 {
 	FIXTURE(true, "rw,ro");
 
@@ -79,10 +79,10 @@ static void a_read_only_mount_opens_nothing_for_writing(void **state)
 	assert_int_equal(policy_open(policy, "disk.img", O_WRONLY, &why), -EROFS);
 }
 
-static void the_administrator_may_grant_more(void **state)
+static void test_administrator_may_grant_files(void **state)
 {
-	FILE *file = file_of("# keys\nread /etc/key\n  write\t/dev/sdc # journal\nread "
-			     "relative\nexec /bin/sh\n");
+	FILE *file = open_text("# keys\nread /etc/key\n  write\t/dev/sdc # journal\nread "
+			       "relative\nexec /bin/sh\n");
 
 	FIXTURE(true, "rw");
 	assert_int_equal(policy_read_grants(&fixture.policy, file, "ext4.conf"), 0);
@@ -95,7 +95,7 @@ static void the_administrator_may_grant_more(void **state)
 	assert_int_equal(policy_open(policy, "/bin/sh", O_RDONLY, &why), -EACCES);
 }
 
-static void the_source_is_one_that_the_line_names(void **state)
+static void test_source_must_be_named(void **state)
 {
 	FIXTURE(true, "fsname=shown");
 
@@ -120,14 +120,14 @@ static int kernel_options(const struct policy *policy, const char *options, bool
 	return error;
 }
 
-static void the_kernel_gets_no_option_that_is_not_the_services(void **state)
+static void test_kernel_options_of_the_helper_are_refused(void **state)
 {
 	static const char *const private[] = { "fd=3",       "rootmode=40000", "user_id=0",
 					       "group_id=0", "context=x",      "rootcontext=x" };
 
 	FIXTURE(true, "rw");
 	(void)why;
-	for (size_t i = 0; i < COUNT(private); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(private); i++)
 		assert_int_equal(kernel_options(policy, private[i], false, NULL), -EPERM);
 	assert_int_equal(kernel_options(policy, "subtype=x", false, NULL), -EINVAL);
 	assert_int_equal(kernel_options(policy, "suid", false, NULL), -EINVAL);
@@ -142,7 +142,7 @@ static void the_kernel_gets_no_option_that_is_not_the_services(void **state)
 	assert_int_equal(kernel_options(policy, "blksize=512", true, "blksize=512"), 0);
 }
 
-static void a_label_is_the_callers_to_set(void **state)
+static void test_security_label_must_come_from_root(void **state)
 {
 	FIXTURE(true, "context=system_u:object_r:x_t:s0");
 
@@ -157,7 +157,7 @@ static void a_label_is_the_callers_to_set(void **state)
 			 -EPERM);
 }
 
-static void allow_other_needs_the_right_and_brings_default_permissions(void **state)
+static void test_allow_other_needs_permission_and_adds_default_permissions(void **state)
 {
 	FIXTURE(true, "allow_other");
 
@@ -171,7 +171,7 @@ static void allow_other_needs_the_right_and_brings_default_permissions(void **st
 		kernel_options(policy, "allow_other", false, "allow_other,default_permissions"), 0);
 }
 
-static void a_user_who_may_must_also_have_said_allow_other(void **state)
+static void test_allow_other_of_a_user_must_be_on_the_command_line(void **state)
 {
 	FIXTURE(false, "rw");
 
@@ -180,7 +180,7 @@ static void a_user_who_may_must_also_have_said_allow_other(void **state)
 	assert_int_equal(kernel_options(policy, "allow_other", false, NULL), -EPERM);
 }
 
-static void the_table_gets_what_the_line_names(void **state)
+static void test_table_gets_only_options_of_the_command_line(void **state)
 {
 	_cleanup_free_ char *kept = NULL;
 
@@ -193,7 +193,7 @@ static void the_table_gets_what_the_line_names(void **state)
 	assert_int_equal(policy_table_options(policy, "x-a=1\n", &kept, &why), -EINVAL);
 }
 
-static void flags_that_act_on_other_mounts_are_refused(void **state)
+static void test_flags_for_other_mounts_are_refused(void **state)
 {
 	static const uint32_t bad[] = { MS_REMOUNT,    MS_BIND,      MS_MOVE,     MS_REC,
 					MS_UNBINDABLE, MS_PRIVATE,   MS_SLAVE,    MS_SHARED,
@@ -202,7 +202,7 @@ static void flags_that_act_on_other_mounts_are_refused(void **state)
 	unsigned long flags;
 
 	FIXTURE(true, "rw");
-	for (size_t i = 0; i < COUNT(bad); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(policy_mount_flags(policy, bad[i], &flags, &why), -EPERM);
 }
 
@@ -215,7 +215,7 @@ static unsigned long mount_flags(const struct policy *policy, uint32_t asked)
 	return flags;
 }
 
-static void nosuid_and_nodev_are_always_there(void **state)
+static void test_nosuid_and_nodev_are_always_set(void **state)
 {
 	FIXTURE(true, "rw");
 
@@ -224,7 +224,7 @@ static void nosuid_and_nodev_are_always_there(void **state)
 	assert_int_equal(mount_flags(policy, MS_RDONLY), MS_NOSUID | MS_NODEV | MS_RDONLY);
 }
 
-static void root_alone_may_say_suid_and_dev(void **state)
+static void test_only_root_may_use_suid_and_dev(void **state)
 {
 	FIXTURE(true, "suid");
 
@@ -235,7 +235,7 @@ static void root_alone_may_say_suid_and_dev(void **state)
 	assert_int_equal(mount_flags(policy, 0), MS_NOSUID | MS_NODEV);
 }
 
-static void what_the_caller_restricts_no_service_loosens(void **state)
+static void test_service_cannot_remove_restrictions_of_the_caller(void **state)
 {
 	FIXTURE(true, "ro,noexec,dev,nosuid");
 
@@ -246,20 +246,20 @@ static void what_the_caller_restricts_no_service_loosens(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(only_what_the_line_names_may_be_opened),
-		cmocka_unit_test(flags_that_make_or_empty_files_are_refused),
-		cmocka_unit_test(a_read_only_mount_opens_nothing_for_writing),
-		cmocka_unit_test(the_administrator_may_grant_more),
-		cmocka_unit_test(the_source_is_one_that_the_line_names),
-		cmocka_unit_test(the_kernel_gets_no_option_that_is_not_the_services),
-		cmocka_unit_test(a_label_is_the_callers_to_set),
-		cmocka_unit_test(allow_other_needs_the_right_and_brings_default_permissions),
-		cmocka_unit_test(a_user_who_may_must_also_have_said_allow_other),
-		cmocka_unit_test(the_table_gets_what_the_line_names),
-		cmocka_unit_test(flags_that_act_on_other_mounts_are_refused),
-		cmocka_unit_test(nosuid_and_nodev_are_always_there),
-		cmocka_unit_test(root_alone_may_say_suid_and_dev),
-		cmocka_unit_test(what_the_caller_restricts_no_service_loosens),
+		cmocka_unit_test(test_only_named_files_may_be_opened),
+		cmocka_unit_test(test_creating_and_truncating_flags_are_refused),
+		cmocka_unit_test(test_read_only_mount_opens_no_file_for_writing),
+		cmocka_unit_test(test_administrator_may_grant_files),
+		cmocka_unit_test(test_source_must_be_named),
+		cmocka_unit_test(test_kernel_options_of_the_helper_are_refused),
+		cmocka_unit_test(test_security_label_must_come_from_root),
+		cmocka_unit_test(test_allow_other_needs_permission_and_adds_default_permissions),
+		cmocka_unit_test(test_allow_other_of_a_user_must_be_on_the_command_line),
+		cmocka_unit_test(test_table_gets_only_options_of_the_command_line),
+		cmocka_unit_test(test_flags_for_other_mounts_are_refused),
+		cmocka_unit_test(test_nosuid_and_nodev_are_always_set),
+		cmocka_unit_test(test_only_root_may_use_suid_and_dev),
+		cmocka_unit_test(test_service_cannot_remove_restrictions_of_the_caller),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
