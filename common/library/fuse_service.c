@@ -297,7 +297,7 @@ int fuse_service_session_mount(struct fuse_service *sf, struct fuse_session *se,
 			       mode_t expected_fmt, struct fuse_cmdline_opts *opts)
 {
 	struct service_mount mount = { .mountpoint = opts->mountpoint,
-				       .format = expected_fmt ? expected_fmt : sf->format };
+				       .mountpoint_format = expected_fmt ? expected_fmt : sf->format };
 	struct mount_args args;
 	const char *wrong;
 	int error;
