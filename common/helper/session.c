@@ -414,7 +414,7 @@ static void record(struct session *session, char **targetp)
 			.options = session->table_options,
 			.mountpoint = session->mountpoint,
 			.server = session->channel.sender_pid,
-			.by_user = !session->policy->root,
+			.is_user_mount = !session->policy->root,
 		},
 		targetp);
 

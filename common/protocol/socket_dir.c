@@ -122,7 +122,7 @@ static int create_socket(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Check that PATH is free, or a socket on which nobody listens. */
+/* Check that PATH is free, or a socket on which no service listens. */
 static int check_path_is_free(const char *path, const char **reason)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
