@@ -3,8 +3,8 @@
  * Shared libraries that are loaded only when they are needed. A struct lists the functions in use,
  * by their own names and types:
  *
- * #define FUNCTIONS(FUNCTION) FUNCTION(sd_bus_open_system) FUNCTION(sd_bus_unref)
- * struct libsystemd { void *library; FUNCTIONS(SHAREDLIB_MEMBER) };
+ *	#define FUNCTIONS(FUNCTION) FUNCTION(sd_bus_open_system) FUNCTION(sd_bus_unref)
+ *	struct libsystemd { void *library; FUNCTIONS(SHAREDLIB_MEMBER) };
  */
 #pragma once
 

@@ -4,7 +4,6 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/deadline.h"
-#include "base/diag.h"
 #include "base/parse.h"
 #include "protocol/argv_memfd.h"
 #include "protocol/wire.h"
@@ -238,7 +237,8 @@ static int send_request(struct service *service, const struct wire_packet *packe
 	return -(int)reply.error;
 }
 
-int service_request_mount(struct service *service, const struct service_mount *mount)
+int service_request_mount(struct service *service, const struct service_mount *mount,
+			  const char **refusedp)
 {
 	const struct wire_packet packets[] = {
 		{ .kind = WIRE_TYPE, .flags = mount->fuseblk ? WIRE_TYPE_FUSEBLK : 0 },
@@ -251,15 +251,14 @@ int service_request_mount(struct service *service, const struct service_mount *m
 		{ .kind = WIRE_MOUNT, .flags = mount->flags },
 	};
 
+	*refusedp = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(packets); i++) {
-		bool is_empty =
-			(packets[i].kind == WIRE_OPTIONS || packets[i].kind == WIRE_TABLE) &&
-			!packets[i].text;
+		bool is_empty = (packets[i].kind == WIRE_OPTIONS || packets[i].kind == WIRE_TABLE) &&
+				!packets[i].text;
 		int error = is_empty ? 0 : send_request(service, &packets[i]);
 
 		if (error < 0) {
-			diag_error("mount request %s refused by the helper: %s",
-				   wire_packet_name(packets[i].kind), strerror(-error));
+			*refusedp = wire_packet_name(packets[i].kind);
 			return error;
 		}
 	}

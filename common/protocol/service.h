@@ -61,10 +61,11 @@ int service_receive_file(struct service *service, const char *path, int *fdp);
 int service_refuse_descriptors(struct service *service);
 
 /*
- * Request the mount. It becomes visible after service_send_goodbye() with 0. Log a request that the
- * helper refuses with diag_error().
+ * Request the mount. It becomes visible after service_send_goodbye() with 0. On failure store the
+ * name of the packet that failed, for a message, in *REFUSEDP.
  */
-int service_request_mount(struct service *service, const struct service_mount *mount);
+int service_request_mount(struct service *service, const struct service_mount *mount,
+			  const char **refusedp);
 
 /* Request that the helper discard the mount. */
 int service_request_unmount(struct service *service);
