@@ -102,7 +102,7 @@ static int read_switches(struct call *call, const char *letters, const char *nex
 			call->ways |= UNMOUNT_LAZY;
 			break;
 		case 'f':
-			call->ways |= UNMOUNT_FORCED;
+			call->ways |= UNMOUNT_FORCE;
 			break;
 		case 'q':
 			call->quiet = true;
@@ -211,7 +211,7 @@ static int wait_for_server(const struct call *call, const struct unmount *unmoun
 	int error;
 
 	if (call->waits_for_ever)
-		seconds = call->ways == UNMOUNT_ORDERLY ? MAX_SECONDS : 0;
+		seconds = call->ways == UNMOUNT_NORMAL ? MAX_SECONDS : 0;
 	if (seconds == 0)
 		return DONE;
 	do

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* The exit codes are the values of enum mount_result. */
+/* The exit codes are the values of enum helper_exit_status. */
 
 static const char help[] =
 	"Usage: fuservicemount3 SOURCE MOUNTPOINT -t TYPE [-o OPTIONS] [SERVER'S ARGUMENTS]\n"
@@ -69,8 +69,8 @@ static int parse(int argc, char **argv, struct mount_args *args)
 
 static int check(const struct mount_args *args)
 {
-	return args->subtype && mount_request_has_service(args->subtype) > 0 ? MOUNT_RESULT_DONE
-									     : MOUNT_RESULT_FAILED;
+	return args->subtype && mount_request_has_service(args->subtype) > 0 ? HELPER_EXIT_MOUNTED
+									     : HELPER_EXIT_FAILED;
 }
 
 static int run(int argc, char **argv)
@@ -79,17 +79,17 @@ static int run(int argc, char **argv)
 	bool only_check = take_check(&argc, argv);
 
 	if (parse(argc, argv, &args) < 0)
-		return MOUNT_RESULT_FAILED;
+		return HELPER_EXIT_FAILED;
 	if (only_check)
 		return check(&args);
 	if (!args.subtype) {
 		diag_error("'%s' is no filesystem type", args.type);
-		return MOUNT_RESULT_FAILED;
+		return HELPER_EXIT_FAILED;
 	}
 	if (!args.source || !args.mountpoint) {
 		diag_error("no %s: fuservicemount3 SOURCE MOUNTPOINT -t TYPE; see --help",
 			   args.source ? "mountpoint" : "source");
-		return MOUNT_RESULT_FAILED;
+		return HELPER_EXIT_FAILED;
 	}
 	return mount_request_run(&args, false);
 }

@@ -220,7 +220,7 @@ static int parse(struct call *call, int argc, char **argv)
 }
 
 /* The command line that fuservicemount3 would have for the same mount. */
-static enum mount_result mount_by_service(const struct call *call)
+static enum helper_exit_status mount_by_service(const struct call *call)
 {
 	_cleanup_strv_ struct strv words = { 0 };
 	_cleanup_mount_args_ struct mount_args args = { 0 };
@@ -247,7 +247,7 @@ static enum mount_result mount_by_service(const struct call *call)
 	if (words.failed || mount_args_parse((int)words.count, (const char *const *)words.argv,
 					     &args, &wrong) < 0) {
 		diag_error("cannot use these arguments: %s", wrong ? wrong : "no memory");
-		return MOUNT_RESULT_FAILED;
+		return HELPER_EXIT_FAILED;
 	}
 	return mount_request_run(&args, call->wish != SERVICE_ONLY);
 }
@@ -264,12 +264,12 @@ static int mount_if_there_is_one(void *argument)
 {
 	const struct call *call = argument;
 
-	return (int)(may_use_service(call) ? mount_by_service(call) : MOUNT_RESULT_NO_SERVICE);
+	return (int)(may_use_service(call) ? mount_by_service(call) : HELPER_EXIT_NO_SERVICE);
 }
 
 /* The user of setuid= is who mounts: theirs is the mount, and what they may not open is not opened.
  * With no service for them it is still root who starts the server. */
-static enum mount_result mount_for_user(struct call *call)
+static enum helper_exit_status mount_for_user(struct call *call)
 {
 	const struct passwd *user = account_by_name(call->user);
 	int result = user ? privs_run_as_user(user->pw_name, user->pw_uid, user->pw_gid,
@@ -277,13 +277,13 @@ static enum mount_result mount_for_user(struct call *call)
 			  : -ENOENT;
 
 	if (result >= 0)
-		return (enum mount_result)result;
+		return (enum helper_exit_status)result;
 	diag_error("setuid=%s: %s", call->user, user ? strerror(-result) : "there is no such user");
-	return MOUNT_RESULT_FAILED;
+	return HELPER_EXIT_FAILED;
 }
 
 /* A service, if it is to be one and is there. */
-static enum mount_result try_service(struct call *call)
+static enum helper_exit_status try_service(struct call *call)
 {
 	if (call->wish != SERVICE_NEVER && may_use_service(call))
 		return call->user ? mount_for_user(call) : mount_by_service(call);
@@ -291,7 +291,7 @@ static enum mount_result try_service(struct call *call)
 		diag_error("fsvc=require: %s%s",
 			   call->source ? "no service can be called " : "no source for ",
 			   call->type);
-	return MOUNT_RESULT_NO_SERVICE;
+	return HELPER_EXIT_NO_SERVICE;
 }
 
 static int start_server(struct call *call)
@@ -300,7 +300,7 @@ static int start_server(struct call *call)
 	if ((!call->no_dev && add(&call->server_options, "dev") < 0) ||
 	    (!call->no_suid && add(&call->server_options, "suid") < 0)) {
 		diag_error("no memory");
-		return START_SYSTEM;
+		return MOUNT_EXIT_SYSTEM;
 	}
 	return exec_server(&(struct exec_server){
 		.type = call->type,
@@ -315,18 +315,18 @@ static int start_server(struct call *call)
 static int run(int argc, char **argv)
 {
 	_cleanup_call_ struct call call = { 0 };
-	enum mount_result result;
+	enum helper_exit_status result;
 
 	if (parse(&call, argc, argv) < 0)
-		return START_USAGE;
+		return MOUNT_EXIT_USAGE;
 	if (call.namespace && mount_namespace_enter(call.namespace) < 0)
-		return START_USAGE;
+		return MOUNT_EXIT_USAGE;
 	if (call.fake)
 		return 0;
 	result = try_service(&call);
-	if (result == MOUNT_RESULT_NO_SERVICE && call.wish != SERVICE_ONLY)
+	if (result == HELPER_EXIT_NO_SERVICE && call.wish != SERVICE_ONLY)
 		return start_server(&call);
-	return result == MOUNT_RESULT_DONE ? 0 : START_FAILED;
+	return result == HELPER_EXIT_MOUNTED ? 0 : MOUNT_EXIT_FAILED;
 }
 
 static const char *const aliases[] = { "mount.fuse", "mount.fuse3", "mount.fuseblk", NULL };

@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fuse_service.h: FUSE servers that run as contained services.
+ * fuse_service.h: FUSE servers that run as sandboxed services.
  *
  * A server linked to this library (pkg-config fsvc) is started by a service manager for each mount,
- * with one connection and no privileges. Over it, fuservicemount3, run by the person who mounts,
- * hands in the files that the command line names, and does the mounting.
+ * with one connection and no privileges. The mount helper, fuservicemount3, runs with the caller's
+ * rights. Through the connection it passes the files that the command line names, and it makes the
+ * mount.
  *
- *	fuse_service_accept(&service);			who calls?
- *	fuse_service_append_args(service, &args);	what was said on the command line?
- *	fuse_service_request_file(service, path, ...);	may I have this file?
+ *	fuse_service_accept(&service);			accept the connection
+ *	fuse_service_append_args(service, &args);	get the command line
+ *	fuse_service_request_file(service, path, ...);	request a file
  *	fuse_service_receive_file(service, path, &fd);
  *	fuse_service_finish_file_requests(service);
- *	fuse_service_session_mount(service, ...);	mount it, please
- *	fuse_service_send_goodbye(service, 0);		I serve: show it
+ *	fuse_service_session_mount(service, ...);	request the mount
+ *	fuse_service_send_goodbye(service, 0);		report that the server is ready
  *
- * or, with the high-level API, fuse_service_main() for all but the files. test/servers/ has a whole
- * server for each of the two APIs.
+ * With the high-level API, fuse_service_main() replaces the last two steps and the main loop. The
+ * directory test/servers/ has a complete server for each API.
  *
- * FUSE_USE_VERSION must be defined before, and may be 319: libfuse 3.19 has this interface itself.
- * Where not said otherwise, functions return 0 or a negative errno, and SF is not NULL.
+ * Define FUSE_USE_VERSION before including this header; it may be 319, since libfuse 3.19 has the
+ * same interface.
+ *
+ * Unless stated otherwise, functions return 0 or a negative errno, and SF must not be NULL. The
+ * library prints errors with fuse_log() only, and reads the environment variables of
+ * sd_listen_fds(3).
  */
 #ifndef FUSE_SERVICE_H_
 #define FUSE_SERVICE_H_
@@ -33,8 +38,8 @@
 #include <sys/stat.h>
 
 /*
- * libfuse before 3.19 compares FUSE_USE_VERSION with the versions in which its interface changed: a
- * number beyond them, such as 319, gets the newest that it has, and needs no other mapping.
+ * libfuse before 3.19 compares FUSE_USE_VERSION with the versions that changed its interface, so a
+ * higher number, such as 319, selects its newest interface.
  */
 #include <fuse.h>
 #include <fuse_lowlevel.h>
@@ -45,10 +50,10 @@ extern "C" {
 
 struct fuse_service;
 
-/* In request_flags: the person is not told when the file cannot be opened. */
+/* In request_flags: do not tell the caller if the file cannot be opened. */
 #define FUSE_SERVICE_REQUEST_FILE_QUIET (1U << 0)
 
-/* Whether SF is a service, that is, whether fuse_service_accept() found a connection. */
+/* Return true if fuse_service_accept() has found a connection. */
 static inline bool fuse_service_accepted(const struct fuse_service *sf)
 {
 	return sf != NULL;
@@ -57,109 +62,117 @@ static inline bool fuse_service_accepted(const struct fuse_service *sf)
 #if defined(__linux__) && !defined(FUSE_SERVICE_STUBS)
 
 /*
- * Takes the connection that a service manager passed on, as descriptor 3, does the handshake and
- * receives the command line and /dev/fuse. The connection is close-on-exec.
- * *sfp: the service, for fuse_service_destroy(); NULL, with 0 and without a message, where the
- * process was not started by socket activation, see sd_listen_fds(3).
- * Errors: -EINVAL for more than one descriptor; -ENOTSOCK, -EAFNOSUPPORT, -ENOBUFS for one that
- * cannot be the connection; -EPROTONOSUPPORT, -EBADMSG for a helper that does not speak the
- * protocol; -ETIMEDOUT after 30 s of silence; -ECONNRESET where the helper has gone.
+ * Accept the connection that a service manager has passed as file descriptor 3, do the handshake,
+ * and receive the command line and /dev/fuse. The connection is close-on-exec.
+ *
+ * Store the service, which the caller releases with fuse_service_destroy(), in *sfp. If the process
+ * was not started by socket activation, see sd_listen_fds(3), store NULL, print nothing and return
+ * 0.
+ *
+ * Errors: -EINVAL for more than one file descriptor; -ENOTSOCK, -EAFNOSUPPORT or -ENOBUFS if it
+ * cannot be the connection; -EPROTONOSUPPORT or -EBADMSG if the helper does not follow the
+ * protocol; -ETIMEDOUT after 30 s without a packet; -ECONNRESET if the helper has closed the
+ * connection.
  */
 int fuse_service_accept(struct fuse_service **sfp);
 
-/* Whether the person who mounts may use allow_other. */
+/* Return true if the caller of the helper is permitted to use allow_other. */
 bool fuse_service_can_allow_other(const struct fuse_service *sf);
 
-/* Whether the person who mounts may mount the type fuseblk. */
+/* Return true if the caller of the helper is permitted to mount the type fuseblk. */
 bool fuse_service_can_fuseblk(const struct fuse_service *sf);
 
 /*
- * Puts the helper's command line into ARGS, which begins as main's: afterwards args->argv[0] is the
- * subtype, then come the server's own arguments, then the helper's. fuse_opt_free_args() frees it.
+ * Merge the helper's command line into ARGS, which must begin as the arguments of main():
+ * args->argv[0] becomes the subtype, followed by the server's own arguments, then the helper's. The
+ * caller frees ARGS with fuse_opt_free_args().
  */
 int fuse_service_append_args(struct fuse_service *sf, struct fuse_args *args);
 
 /*
- * The command line as one would type it, for a process title: "ARGV0 -t SUBTYPE ARGS...". ARGC and
- * ARGV are main's, ARGS as fuse_service_append_args() left it.
- * Returns a string that the caller frees with free(3), or NULL.
+ * Return the command line as text, for a process title: "ARGV0 -t SUBTYPE ARGS...". ARGC and ARGV
+ * are those of main(), ARGS is the result of fuse_service_append_args(). The caller frees the
+ * string; it is NULL if out of memory.
  */
 char *fuse_service_cmdline(int argc, const char *const *argv, struct fuse_args *args);
 
 /*
- * As fuse_parse_cmdline(), but that the mountpoint is a string which is never looked at: a
- * contained server cannot see it. Options of the session stay in ARGS. opts->mountpoint is to be
- * freed. Returns 0 or -1.
+ * Parse ARGS like fuse_parse_cmdline(), but do not resolve the mountpoint: it does not exist in the
+ * sandbox. Options of the session stay in ARGS. The caller frees opts->mountpoint. Return 0 or -1.
  */
 int fuse_service_parse_cmdline_opts(struct fuse_args *args, struct fuse_cmdline_opts *opts);
 
-/* The same for a struct fuse_cmdline_opts of SIZE bytes: it has grown with libfuse 3.12. */
+/* The same for a struct fuse_cmdline_opts of SIZE bytes: libfuse 3.12 has extended it. */
 int fuse_service_parse_cmdline_sized(struct fuse_args *args, struct fuse_cmdline_opts *opts,
 				     size_t size);
 #define fuse_service_parse_cmdline_opts(args, opts)                                                \
 	fuse_service_parse_cmdline_sized(args, opts, sizeof(*(opts)))
 
 /*
- * Asks the helper to open PATH, spelled as on its command line, with OPEN_FLAGS (O_*).
- * CREATE_MODE is of no use as long as helpers create nothing. REQUEST_FLAGS:
- * FUSE_SERVICE_REQUEST_*. The answer must be fetched with fuse_service_receive_file() before the
- * next request.
+ * Request that the helper open PATH, spelled as on its command line, with OPEN_FLAGS (O_*).
+ * CREATE_MODE is ignored: the helper creates no files. REQUEST_FLAGS are FUSE_SERVICE_REQUEST_*.
+ * Receive the reply with fuse_service_receive_file() before the next request.
  */
 int fuse_service_request_file(const struct fuse_service *sf, const char *path, int open_flags,
 			      mode_t create_mode, unsigned int request_flags);
 
-/* The same for a block device, on which BLOCK_SIZE is set unless it is 0. */
+/* The same for a block device. Set its block size to BLOCK_SIZE unless that is 0. */
 int fuse_service_request_blockdev(const struct fuse_service *sf, const char *path, int open_flags,
 				  mode_t create_mode, unsigned int request_flags,
 				  unsigned int block_size);
 
 /*
- * Fetches the answer to the request for PATH. *fdp: the descriptor, close-on-exec, which the caller
- * owns, or the negative errno with which the helper failed to open it. What is returned is about
- * the connection alone: -EBADMSG for an answer that is about another path.
+ * Receive the reply for PATH. Store in *fdp the file descriptor, close-on-exec and owned by the
+ * caller, or the negative errno of the helper's open(2). The return value is an error of the
+ * connection: -EBADMSG if the reply is for another path.
  */
 int fuse_service_receive_file(const struct fuse_service *sf, const char *path, int *fdp);
 
-/* No more files are wanted: the kernel drops descriptors that come from here on (Linux 6.16). */
+/* End the file requests: the kernel drops file descriptors that arrive later (Linux 6.16). */
 int fuse_service_finish_file_requests(const struct fuse_service *sf);
 
-/* What the mountpoint must be, S_IFDIR or S_IFREG, where the calls below say 0. 0: either. */
+/*
+ * Set the required type of the mountpoint, S_IFDIR or S_IFREG, for calls that pass 0. Default: 0,
+ * both.
+ */
 void fuse_service_expect_mount_format(struct fuse_service *sf, mode_t expected_fmt);
 
 /*
- * Binds the session SE to the helper's /dev/fuse and asks for the mount that the options say which
- * SE was made with. Requests of the kernel come from here on, people see the mount after a goodbye
- * of 0. The process changes to "/", opts->foreground is set: a service does not daemonize. Errors:
- * the helper's refusal as its errno; -EINVAL where SE was made without this header included.
+ * Bind the session SE to the helper's /dev/fuse and request the mount with the options that SE was
+ * created with. The kernel sends requests from now on; the mount becomes visible after a goodbye of
+ * 0. Change to the directory "/" and set opts->foreground: a service does not become a daemon.
+ *
+ * Errors: the errno with which the helper refused; -EINVAL if SE was created by a source file that
+ * does not include this header.
  */
 int fuse_service_session_mount(struct fuse_service *sf, struct fuse_session *se,
 			       mode_t expected_fmt, struct fuse_cmdline_opts *opts);
 
-/* Asks the helper to drop the mount, before the goodbye. */
+/* Request that the helper discard the mount, before the goodbye. */
 int fuse_service_session_unmount(struct fuse_service *sf);
 
 /*
- * Ends the connection: with EXITCODE 0 the helper shows the mount and succeeds, else it drops the
- * mount and fails. A second call does nothing.
+ * End the connection. If EXITCODE is 0, the helper attaches the mount and succeeds; otherwise it
+ * discards the mount and fails. A second call does nothing.
  */
 int fuse_service_send_goodbye(struct fuse_service *sf, int exitcode);
 
-/* Closes what SF still has open. A session that was mounted keeps /dev/fuse. NULL is fine. */
+/* Close everything that SF has open. A mounted session keeps /dev/fuse. SF may be NULL. */
 void fuse_service_release(struct fuse_service *sf);
 
-/* The same, frees *sfp and sets it to NULL. */
+/* Release and free *sfp and set it to NULL. */
 void fuse_service_destroy(struct fuse_service **sfp);
 
 /*
- * What main returns after RET, 0 or 1 (LSB). Where the service manager could lose the last lines of
- * the log of a process that is gone, it waits until it cannot.
+ * Return the exit status for RET, 0 or 1 (LSB). If the service manager could lose the last log
+ * lines of an exited process, sleep for 2 s.
  */
 int fuse_service_exit(int ret);
 
 /*
- * The whole life of a server with the high-level API: reads ARGS, makes the filesystem of OP,
- * mounts it, says goodbye, serves until it is unmounted. The files must have been fetched before.
- * Returns 0 or what fuse_main() does.
+ * Run a server with the high-level API: parse ARGS, create the filesystem of OP, mount it, send the
+ * goodbye, and serve it until it is unmounted. The files must have been received before. Return 0
+ * or a result of fuse_main().
  */
 static inline int fuse_service_main(struct fuse_service *sf, struct fuse_args *args,
 				    const struct fuse_operations *op, void *user_data);
@@ -175,9 +188,9 @@ static inline int fuse_service_main(struct fuse_service *sf, struct fuse_args *a
 }
 
 /*
- * libfuse keeps the mount options of a session to itself, and takes them out of ARGS. So the two
- * calls that make a session first show the library what they get. Outside of services this does
- * nothing.
+ * libfuse does not reveal the mount options of a session and removes them from ARGS. Therefore the
+ * two functions that create a session first pass ARGS to the library. If the process is not a
+ * service, this does nothing.
  */
 int fuse_service_note_args(struct fuse_args *args);
 
@@ -205,7 +218,7 @@ static inline struct fuse *fuse_service_new(struct fuse_args *args,
 #undef fuse_new
 #define fuse_new(args, op, op_size, user_data) fuse_service_new(args, op, op_size, user_data)
 
-#else /* no services on this platform: the same server runs when started by hand */
+#else /* no services on this platform: the server runs without one */
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"

@@ -11,7 +11,7 @@
 
 #define ACCOUNTS "/etc/passwd"
 
-/* By name, or where that is NULL by id. */
+/* Find the account of NAME in /etc/passwd or, if NAME is NULL, that of UID. */
 static const struct passwd *find(const char *name, uid_t uid)
 {
 	_cleanup_file_ FILE *file = fopen(ACCOUNTS, "re");

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Arrays: their size, and growing by one element at a time.
- */
+/* Array size and growth. */
 #pragma once
 
 #include <stddef.h>
@@ -11,10 +9,10 @@
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /*
- * Makes room for one more in ARRAY, which has COUNT elements of SIZE bytes and has grown by nothing
- * else: by doubling, so that time does not grow by the square.
- * Returns the array, wherever it is by then; or NULL where there is no memory, and ARRAY is as
- * ever.
+ * Reallocate ARRAY, which has COUNT elements of SIZE bytes, so that one more element fits. Every
+ * earlier reallocation must have been made by this function. It doubles the allocation, so that
+ * appending N elements takes linear time. Return the new array; or NULL if out of memory, and ARRAY
+ * is unchanged.
  */
 static inline void *array_grow(void *array, size_t count, size_t size)
 {

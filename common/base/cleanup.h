@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a variable owns is released when it goes out of scope, so that a function that can fail in
- * ten places has one clear path. A value that is handed on is taken out of its variable first.
+ * Cleanup attributes: a variable that is declared with one releases its resource when it goes out
+ * of scope. To hand a resource on, take it out of the variable with take_fd() or take_pointer().
  */
 #pragma once
 
@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Closes FD unless it is negative and gives -1 back, errno untouched: fd = close_fd(fd). */
+/*
+ * Close FD unless it is negative. Return -1, to be stored: fd = close_fd(fd). Do not change errno.
+ */
 static inline int close_fd(int fd)
 {
 	int saved = errno;
@@ -22,7 +24,7 @@ static inline int close_fd(int fd)
 	return -1;
 }
 
-/* Takes the descriptor out of *FDP: the caller owns it from here on. */
+/* Move the file descriptor out of *FDP, which becomes -1. The caller owns it. */
 static inline int take_fd(int *fdp)
 {
 	int fd = *fdp;
@@ -31,7 +33,7 @@ static inline int take_fd(int *fdp)
 	return fd;
 }
 
-/* Takes the pointer out of the variable: the caller owns it from here on. */
+/* Move the pointer out of VARIABLE, which becomes NULL. The caller owns it. */
 #define take_pointer(variable)                                                                     \
 	({                                                                                         \
 		__typeof__(variable) taken_ = (variable);                                          \

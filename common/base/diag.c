@@ -12,22 +12,27 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Longer than any honest message, short enough that a hostile one does not flood a terminal. */
+/*
+ * Enough for every message of ours, and short enough that a hostile one does not flood a terminal.
+ */
 #define LINE_MAX_BYTES 2048
 
-static const char *program;
+static const char *program_name;
 
 void diag_set_program(const char *name)
 {
-	program = name;
+	program_name = name;
 }
 
 const char *diag_program(void)
 {
-	return program ? program : program_invocation_short_name;
+	return program_name ? program_name : program_invocation_short_name;
 }
 
-/* The length of the UTF-8 character at TEXT and its CODE; 0 where there is none (RFC 3629). */
+/*
+ * Decode the UTF-8 character at TEXT into *CODE (RFC 3629). Return its length, or 0 if it is not
+ * valid.
+ */
 static size_t utf8_character(const unsigned char *text, uint32_t *code)
 {
 	static const struct {
@@ -57,8 +62,8 @@ static size_t utf8_character(const unsigned char *text, uint32_t *code)
 	return 0;
 }
 
-/* Control characters (C0, DEL, C1), line separators, and what changes the direction of text. */
-static bool is_harmless(uint32_t code)
+/* Return false for control characters (C0, DEL, C1), line separators and bidirectional controls. */
+static bool is_printable(uint32_t code)
 {
 	return code >= 0x20 && !(code >= 0x7f && code < 0xa0) && code != 0x061c &&
 	       !(code >= 0x200e && code <= 0x200f) && !(code >= 0x2028 && code <= 0x202e) &&
@@ -76,7 +81,7 @@ size_t diag_printable(char *buffer, size_t size, const char *text)
 		size_t shown = length;
 		char number[5];
 
-		if (length == 0 || !is_harmless(code)) {
+		if (length == 0 || !is_printable(code)) {
 			length = 1;
 			shown = (size_t)snprintf(number, sizeof(number), "\\x%02x", *in);
 		}
@@ -99,17 +104,19 @@ static void write_line(const char *line, size_t size)
 }
 
 static void __attribute__((format(printf, 2, 0)))
-print_line(const char *kind, const char *format, va_list arguments)
+print_line(const char *prefix, const char *format, va_list arguments)
 {
 	int saved = errno;
 	char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES];
-	/* Nobody but main has a say in the name, but a name may also be what a caller chose. */
-	int prefix = snprintf(text, sizeof(text), "%.64s: %s", diag_program(), kind);
-	int wanted = vsnprintf(text + prefix, sizeof(text) - (size_t)prefix, format, arguments);
-	/* Room for "..." and the newline is kept. */
+	/*
+	 * The program name is limited as well: it can come from argv[0], which the caller chooses.
+	 */
+	int start = snprintf(text, sizeof(text), "%.64s: %s", diag_program(), prefix);
+	int wanted = vsnprintf(text + start, sizeof(text) - (size_t)start, format, arguments);
+	/* Reserve space for "..." and the newline. */
 	size_t used = diag_printable(line, sizeof(line) - 4, text);
 
-	if (wanted < 0 || (size_t)prefix + (size_t)wanted >= sizeof(text) ||
+	if (wanted < 0 || (size_t)start + (size_t)wanted >= sizeof(text) ||
 	    used + 8 >= sizeof(line)) {
 		memcpy(line + used, "...", 3);
 		used += 3;

@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Messages to the person: one line on stderr each, "PROGRAM: text".
+ * Messages on standard error, in the form "PROGRAM: text".
  *
- * Much of what a message quotes was written by an attacker: a path that a service asked for, a name
- * in an image. Whatever could move the cursor, change colours or reorder text is shown as \xNN,
- * here and nowhere else, so that no caller can forget it.
+ * An attacker can choose parts of a message: a path that a service asks for, or a file name in an
+ * image. Therefore every character that can move the cursor, change colours or reorder text is
+ * printed as \xNN.
  */
 #pragma once
 
 #include <stddef.h>
 
-/* Sets the name before each message; NAME is kept, not copied. For main. */
+/*
+ * Set the program name that begins each message. NAME is borrowed and must stay valid. Only main()
+ * calls this.
+ */
 void diag_set_program(const char *name);
 
-/* The name set, or that by which the process was started. */
+/* Return the program name that was set, or the name by which the process was started. */
 const char *diag_program(void);
 
 /*
- * Prints one line: the program's name, then FORMAT as printf(3) has it. A line that is too long for
- * a person ends in "...". errno is kept.
+ * Print one line: the program name, then the text that FORMAT gives as in printf(3). Truncate a
+ * long line and end it with "...". Do not change errno.
  */
 void diag_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/*
- * The same for what does not stop the work: "PROGRAM: warning: ...".
- */
+/* Print a warning in the same way: "PROGRAM: warning: text". */
 void diag_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
@@ -41,8 +42,8 @@ void diag_usage_error(const char *format, ...) __attribute__((format(printf, 1, 
 void diag_getopt_error(int result, char *const *argv);
 
 /*
- * Writes TEXT into BUFFER of SIZE bytes, with every control character, every byte that is no UTF-8
- * and every character that reorders text as \xNN. Always ends in a NUL; what does not fit is left
- * out. Returns the length.
+ * Copy TEXT to BUFFER of SIZE bytes and replace by \xNN every control character, every byte that is
+ * not valid UTF-8, and every character that reorders text. Truncate it to fit; the result always
+ * ends with a NUL. Return the length of the result.
  */
 size_t diag_printable(char *buffer, size_t size, const char *text);

@@ -13,12 +13,12 @@ struct fd_path fd_path(int fd)
 	return path;
 }
 
-int fd_current_path(int fd, char place[PATH_MAX])
+int fd_current_path(int fd, char path[PATH_MAX])
 {
-	ssize_t length = readlink(fd_path(fd).text, place, PATH_MAX - 1);
+	ssize_t length = readlink(fd_path(fd).text, path, PATH_MAX - 1);
 
 	if (length < 0)
 		return -errno;
-	place[length] = '\0';
+	path[length] = '\0';
 	return 0;
 }

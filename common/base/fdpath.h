@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The name of a descriptor, for system calls that take names alone. It leads to the file that was
- * opened, whatever has become of the name by which it was.
+ * Paths of file descriptors, for system calls that accept only paths. Such a path refers to the
+ * open file, even if the file was renamed or replaced after open(2).
  */
 #pragma once
 
@@ -11,11 +11,11 @@ struct fd_path {
 	char text[sizeof("/proc/self/fd/") + 10];
 };
 
-/* Whatever FD is: access(fd_path(fd).text, W_OK). */
+/* Return the path /proc/self/fd/FD. */
 struct fd_path fd_path(int fd);
 
 /*
- * Where the file of FD is by now. The kernel answers: a server that mounts there is not asked.
- * Returns 0 or a negative errno.
+ * Write the current path of the file FD to PATH. Only the kernel is asked: a FUSE server mounted
+ * there cannot delay the answer. Return 0 or a negative errno.
  */
-int fd_current_path(int fd, char place[PATH_MAX]);
+int fd_current_path(int fd, char path[PATH_MAX]);

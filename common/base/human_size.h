@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Sizes as people read them.
- */
+/* Sizes in human-readable form. */
 #pragma once
 
 #include <stdint.h>
@@ -9,7 +7,7 @@
 
 #define HUMAN_SIZE_MAX 32
 
-/* Writes BYTES into TEXT: "512B", "4.2M", "1G"; powers of 1024, rounded down. */
+/* Format BYTES as "512B", "4.2M" or "1G": powers of 1024, rounded down. */
 static inline void human_size(uint64_t bytes, char text[HUMAN_SIZE_MAX])
 {
 	static const char units[] = "BKMGTPE";

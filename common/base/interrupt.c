@@ -26,8 +26,8 @@ static sigset_t interrupt_signals(void)
 	return interrupt_signal_set(numbers, ARRAY_SIZE(numbers));
 }
 
-/* Catching, unlike ignoring, does not outlive an exec(2). */
-static void pass_over(int number)
+/* Unlike SIG_IGN, a handler is reset by execve(2). */
+static void handle_nothing(int number)
 {
 	(void)number;
 }
@@ -37,10 +37,12 @@ int interrupt_open(void)
 	sigset_t set = interrupt_signals();
 	int fd;
 
-	/* A message into a pipe that nobody reads must not end what it tells of, and a file that
-	 * the caller lets grow no further is an error that can be told. */
-	signal(SIGPIPE, pass_over);
-	signal(SIGXFSZ, pass_over);
+	/*
+	 * SIGPIPE: a closed pipe on standard error must not kill the process before it has cleaned
+	 * up. SIGXFSZ: a file size limit of the caller must fail a write with an error message.
+	 */
+	signal(SIGPIPE, handle_nothing);
+	signal(SIGXFSZ, handle_nothing);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -58,9 +60,10 @@ void interrupt_allow(int64_t deadline)
 {
 	sigset_t set = interrupt_signals();
 
-	/* A caller may have left SIGALRM ignored or blocked. With a handler, and so with a last
-	 * word, it would end no wait for a network's filesystem or a FUSE server: only what kills
-	 * does. */
+	/*
+	 * The default action kills the process even in an uninterruptible FUSE or network request,
+	 * where a handler would never run. The caller may have ignored SIGALRM.
+	 */
 	signal(SIGALRM, SIG_DFL);
 	sigaddset(&set, SIGALRM);
 	alarm((unsigned int)deadline_left(deadline) / 1000 + 1);

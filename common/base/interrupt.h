@@ -1,33 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * SIGINT, SIGTERM and SIGHUP as something to poll: no handler, no flag, no race.
- */
+/* SIGINT, SIGTERM and SIGHUP through a signalfd(2), so that a wait can poll for them. */
 #pragma once
 
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* The signals that ask a program to end, as the elements of an array. */
+/* The signals that ask a program to exit, as elements of an array initializer. */
 #define INTERRUPT_SIGNALS SIGINT, SIGTERM, SIGHUP
 
 /* Return the set of the COUNT signals in NUMBERS. */
 sigset_t interrupt_signal_set(const int *numbers, size_t count);
 
 /*
- * From here on these signals end no system call but wait at the descriptor returned, a signalfd(2)
- * that the caller owns. Returns it, or a negative errno.
+ * Block the signals in this process and open a signalfd(2) that becomes readable when one arrives.
+ * SIGPIPE and SIGXFSZ get an empty handler, so that write(2) fails with EPIPE or EFBIG instead.
+ * Return the file descriptor, close-on-exec, owned by the caller; or a negative errno.
  */
 int interrupt_open(void);
 
-/* Holds them back, also in children. *BEFORE, or NULL: the signal mask until here. */
+/*
+ * Block the signals in this process and its children. Store the previous signal mask in *BEFORE
+ * unless it is NULL.
+ */
 void interrupt_block(sigset_t *before);
 
 /*
- * For calls that poll cannot wait for, such as opening a file on a network that is gone: until
- * interrupt_disallow() the signals, and SIGALRM at the DEADLINE of channel.h, kill the process.
- * Only where nothing would be left behind.
+ * Let the signals, and SIGALRM at DEADLINE, kill the process until interrupt_disallow(). This ends
+ * system calls that poll(2) cannot wait for, such as open(2) on an unreachable network filesystem.
+ * Call it only while nothing needs to be cleaned up.
  */
 void interrupt_allow(int64_t deadline);
 
+/* Block the signals again and cancel the alarm. */
 void interrupt_disallow(void);

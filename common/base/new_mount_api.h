@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The flags and system calls of mounting as the kernel has them, for C libraries that lack some of
- * them (glibc before 2.36, musl). Each call returns -1 and errno, ENOSYS where the kernel lacks it.
+ * Mount flags and system calls of the kernel, for C libraries without them (glibc before 2.36,
+ * musl). Each function returns the result of the system call, or -1 and errno; ENOSYS if the kernel
+ * does not have it.
  */
 #pragma once
 
@@ -14,7 +15,7 @@
 
 #define FUSE_DEVICE "/dev/fuse"
 
-/* The numbers are the same on every architecture (Linux 5.2). */
+/* Linux 5.2. The numbers are the same on every architecture. */
 #ifndef SYS_move_mount
 #define SYS_open_tree  428
 #define SYS_move_mount 429
@@ -63,14 +64,14 @@ static inline int new_mount_api_fsmount(int context, unsigned int attributes)
 	return (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
 }
 
-/* Moves the detached mount MOUNT onto TARGET, both by descriptor. */
+/* Attach the detached mount MOUNT to the mountpoint TARGET, both file descriptors. */
 static inline int new_mount_api_move_mount(int mount, int target)
 {
 	return (int)syscall(SYS_move_mount, mount, "", target, "",
 			    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
-/* A detached copy of the mount that FILE is on, with FILE, which may be O_PATH, as its root. */
+/* Create a detached copy of the mount of FILE (O_PATH is enough), with FILE as its root. */
 static inline int new_mount_api_clone(int file)
 {
 	return (int)syscall(SYS_open_tree, file, "",
@@ -88,7 +89,7 @@ static inline int new_mount_api_mount(const char *source, const char *target, co
 	return (int)syscall(SYS_mount, source, target, type, flags, data);
 }
 
-/* What NEW_MOUNT_API_STATUS_WANTED asks statmount(2) for. Texts are offsets into the rest. */
+/* The answer of statmount(2). Strings are offsets into TEXTS. */
 struct new_mount_api_status {
 	uint32_t size, options;
 	uint64_t mask;
@@ -103,23 +104,31 @@ struct new_mount_api_status {
 	char texts[];
 };
 
-/* The superblock's and the mount's numbers, the target, the type, the options (Linux 6.11). */
+/*
+ * The fields that statmount(2) is asked for: superblock, mount, target, type, options (Linux 6.11).
+ */
 #define NEW_MOUNT_API_STATUS_WANTED (0x1 | 0x2 | 0x10 | 0x20 | 0x80)
 
-/* What statmount(2) and listmount(2) are asked. */
+/* The argument of statmount(2) and listmount(2). */
 struct new_mount_api_request {
 	uint32_t size, reserved;
 	uint64_t id, parameter;
 };
 
-/* Looks at the mount that FILE, which may be O_PATH, is on. No filesystem is asked anything. */
+/*
+ * Get the status of the mount of FILE (O_PATH is enough). Only the kernel is asked, not the
+ * filesystem.
+ */
 static inline int new_mount_api_status(int file, struct new_mount_api_status *status, size_t size)
 {
 	struct file_handle handle = { .handle_bytes = 0 };
 	struct new_mount_api_request request = { .size = sizeof(request),
 						 .parameter = NEW_MOUNT_API_STATUS_WANTED };
 
-	/* There is no room for a handle, and none is wanted: the id is given nevertheless. */
+	/*
+	 * There is no space for a file handle, so the call fails with EOVERFLOW; the mount ID is
+	 * set.
+	 */
 	if (syscall(SYS_name_to_handle_at, file, "", &handle, &request.id,
 		    AT_EMPTY_PATH | AT_HANDLE_MNT_ID_UNIQUE) < 0 &&
 	    errno != EOVERFLOW)
@@ -127,7 +136,7 @@ static inline int new_mount_api_status(int file, struct new_mount_api_status *st
 	return (int)syscall(SYS_statmount, &request, status, size, 0);
 }
 
-/* Puts the ids of all mounts into IDS, but no more than COUNT. Returns their number. */
+/* Store the IDs of at most COUNT mounts in IDS. Return their number. */
 static inline long new_mount_api_list(uint64_t *ids, size_t count)
 {
 	struct new_mount_api_request request = { .size = sizeof(request), .id = UINT64_MAX };
@@ -135,7 +144,7 @@ static inline long new_mount_api_list(uint64_t *ids, size_t count)
 	return syscall(SYS_listmount, &request, ids, count, 0);
 }
 
-/* Takes away the mount whose root TARGET names, at once: MNT_DETACH. */
+/* Unmount the mount at TARGET with MNT_DETACH. */
 static inline int new_mount_api_umount(const char *target)
 {
 	return (int)syscall(SYS_umount2, target, 2);

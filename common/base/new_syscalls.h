@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * System calls that older C libraries have no names for. What is built with these runs on newer
- * kernels too, and beside programs that know the calls. Their numbers are the same everywhere.
+ * System call numbers that older C libraries do not define. They are the same on every
+ * architecture. A program built there can then use the calls on a newer kernel.
  */
 #pragma once
 
@@ -11,22 +11,22 @@
 #define SYS_close_range 436 /* Linux 5.9 */
 #endif
 #ifndef SYS_openat2
-#define SYS_openat2 437 /* 5.6 */
+#define SYS_openat2 437 /* Linux 5.6 */
 #endif
 #ifndef SYS_faccessat2
-#define SYS_faccessat2 439 /* 5.8 */
+#define SYS_faccessat2 439 /* Linux 5.8 */
 #endif
 #ifndef SYS_epoll_pwait2
-#define SYS_epoll_pwait2 441 /* 5.11 */
+#define SYS_epoll_pwait2 441 /* Linux 5.11 */
 #endif
 #ifndef SYS_landlock_create_ruleset
-#define SYS_landlock_create_ruleset 444 /* 5.13, as are the next two */
+#define SYS_landlock_create_ruleset 444 /* Linux 5.13, like the next two */
 #define SYS_landlock_add_rule       445
 #define SYS_landlock_restrict_self  446
 #endif
 #ifndef SYS_futex_waitv
-#define SYS_futex_waitv 449 /* 5.16 */
+#define SYS_futex_waitv 449 /* Linux 5.16 */
 #endif
 #ifndef SYS_fchmodat2
-#define SYS_fchmodat2 452 /* 6.6 */
+#define SYS_fchmodat2 452 /* Linux 6.6 */
 #endif

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Of open(2)'s flags, those that tell what a file is opened for. Not O_ACCMODE: musl's has O_PATH
- * in it, with which nothing is opened for either.
- */
+/* The access mode in the flags of open(2). O_ACCMODE is not used: musl includes O_PATH in it. */
 #pragma once
 
 #include <fcntl.h>
@@ -10,7 +7,9 @@
 
 #define OPEN_FLAGS_ACCESS (O_WRONLY | O_RDWR)
 
-/* Whether FLAGS ask for more than reading. All bits at once, which is neither, counts as more. */
+/*
+ * Return true if FLAGS ask for write access. Both bits at once, which is invalid, count as write.
+ */
 static inline bool open_flags_write(unsigned int flags)
 {
 	return (flags & OPEN_FLAGS_ACCESS) != O_RDONLY;

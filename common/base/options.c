@@ -120,7 +120,7 @@ static bool is_octal(const char *text)
 	       text[2] >= '0' && text[2] <= '7';
 }
 
-/* Copies one character of an option from *CURSOR, which moves on, to where it is read plainly. */
+/* Read one character of an option, which may be escaped, and advance *CURSOR. */
 static char next_character(const char **cursor)
 {
 	const char *at = *cursor;
@@ -183,25 +183,24 @@ bool options_contain(const char *list, const char *wanted)
 	}
 }
 
-/* How much to allocate for a list of SIZE bytes: by doubling, for a caller may name 100,000
- * options. */
-static size_t room_for(size_t size)
+/* The allocation for a list of SIZE bytes. It doubles: a caller may pass 100,000 options. */
+static size_t allocation_size(size_t size)
 {
-	size_t room = 64;
+	size_t allocation = 64;
 
-	while (room < size)
-		room *= 2;
-	return room;
+	while (allocation < size)
+		allocation *= 2;
+	return allocation;
 }
 
 static int add(char **listp, const char *option, const char *escaped)
 {
 	size_t used = *listp ? strlen(*listp) : 0;
-	size_t room = room_for(used + 2 * strlen(option) + 2);
+	size_t wanted = allocation_size(used + 2 * strlen(option) + 2);
 	char *list = *listp;
 
-	if (!list || room > room_for(used + 1)) {
-		list = realloc(*listp, room);
+	if (!list || wanted > allocation_size(used + 1)) {
+		list = realloc(*listp, wanted);
 		if (!list)
 			return -ENOMEM;
 		*listp = list;
@@ -227,22 +226,22 @@ int options_add_unescaped(char **listp, const char *option)
 	return add(listp, option, "");
 }
 
-static int keep_value(char **where, const char *option)
+static int set_value(char **valuep, const char *option)
 {
 	char *value = strdup(option_value(option));
 
 	if (!value)
 		return -ENOMEM;
-	free(*where);
-	*where = value;
+	free(*valuep);
+	*valuep = value;
 	return 0;
 }
 
-static int sort_one(struct options *options, const char *option)
+static int parse_option(struct options *options, const char *option)
 {
 	const struct option_rule *rule = option_find_rule(option);
 
-	/* libfuse admits root to a mount that the kernel opens to all: it has to know it too. */
+	/* For allow_root libfuse needs allow_other in the kernel and checks the user itself. */
 	if (strcmp(option, "allow_root") == 0 &&
 	    options_add_unescaped(&options->kernel, "allow_other") < 0)
 		return -ENOMEM;
@@ -256,9 +255,9 @@ static int sort_one(struct options *options, const char *option)
 	case OPTION_LABEL:
 		return options_add_unescaped(&options->kernel, option);
 	case OPTION_FSNAME:
-		return keep_value(&options->fsname, option);
+		return set_value(&options->fsname, option);
 	case OPTION_SUBTYPE:
-		return keep_value(&options->subtype, option);
+		return set_value(&options->subtype, option);
 	case OPTION_BLKDEV:
 		options->blkdev = true;
 		return 0;
@@ -285,7 +284,7 @@ int options_parse(const char *list, struct options *options)
 		more = options_next(&cursor, &option);
 		if (more <= 0)
 			return more;
-		more = sort_one(options, option);
+		more = parse_option(options, option);
 		if (more < 0)
 			return more;
 	}

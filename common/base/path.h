@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Parts of paths.
- */
+/* Path helpers. */
 #pragma once
 
 #include <string.h>
 
-/* The directories of programs, in the order of the usual search path, separated by colons. */
+/* The default PATH. */
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* Return the part of PATH after its last slash, or all of it. The result points into PATH. */
+/* Return the part of PATH after its last slash, or PATH itself. The result points into PATH. */
 static inline const char *path_basename(const char *path)
 {
 	const char *slash = strrchr(path, '/');

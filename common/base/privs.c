@@ -16,29 +16,29 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Version 3 of capget(2) and capset(2) speaks of 64 capabilities, in two words (Linux 2.6.26). */
+/* Version 3 of capget(2) and capset(2) has 64 capabilities in two structs (Linux 2.6.26). */
 struct capabilities {
-	struct __user_cap_data_struct words[2];
+	struct __user_cap_data_struct data[2];
 };
 
-#define TO_MOUNT   (1U << CAP_SYS_ADMIN)
-#define TO_BE_ROOT (1U << CAP_SETUID | 1U << CAP_SETGID)
+#define MOUNT_CAPABILITIES (1U << CAP_SYS_ADMIN)
+#define SETID_CAPABILITIES (1U << CAP_SETUID | 1U << CAP_SETGID)
 
-/* A child's exit code: a result, or behind these an errno. */
-#define ERRORS 100
+/* The exit status of a child is the result, or this number plus an errno. */
+#define ERRNO_OFFSET 100
 
 static int get_capabilities(struct capabilities *set)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 
-	return syscall(SYS_capget, &header, set->words) < 0 ? -errno : 0;
+	return syscall(SYS_capget, &header, set->data) < 0 ? -errno : 0;
 }
 
 static int set_capabilities(const struct capabilities *set)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 
-	return syscall(SYS_capset, &header, set->words) < 0 ? -errno : 0;
+	return syscall(SYS_capset, &header, set->data) < 0 ? -errno : 0;
 }
 
 int privs_open_standard_fds(void)
@@ -46,7 +46,7 @@ int privs_open_standard_fds(void)
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		if (fcntl(fd, F_GETFD) >= 0)
 			continue;
-		/* open(2) takes the lowest free number: FD. */
+		/* open(2) returns the lowest free number, which is FD. */
 		if (open("/dev/null", O_RDWR) != fd)
 			return -EBADF;
 	}
@@ -58,53 +58,62 @@ bool privs_caller_is_root(void)
 	return getuid() == 0;
 }
 
-/* Becomes UID and GID in every id. Of the capabilities, those of KEEP stay permitted. */
+/* Set all user and group IDs. Keep the permitted capabilities in KEEP. */
 static int become(uid_t uid, gid_t gid, unsigned int keep)
 {
 	struct capabilities kept = { 0 };
-	bool keeps;
+	bool keeps_any;
 	int error = get_capabilities(&kept);
 
 	if (error < 0)
 		return error;
-	kept.words[0].permitted &= keep;
-	kept.words[1].permitted = 0;
+	kept.data[0].permitted &= keep;
+	kept.data[1].permitted = 0;
 	for (int i = 0; i < 2; i++)
-		kept.words[i].effective = kept.words[i].inheritable = 0;
+		kept.data[i].effective = kept.data[i].inheritable = 0;
 
-	/* A sandbox may have locked this. */
-	keeps = kept.words[0].permitted != 0;
-	if ((keeps && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) || setresgid(gid, gid, gid) < 0 ||
+	/* Only if needed: a sandbox may have locked the securebits. */
+	keeps_any = kept.data[0].permitted != 0;
+	if ((keeps_any && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) || setresgid(gid, gid, gid) < 0 ||
 	    setresuid(uid, uid, uid) < 0)
 		return -errno;
 	error = set_capabilities(&kept);
 	if (error < 0)
 		return error;
-	if (keeps && prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
+	if (keeps_any && prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
 		return -errno;
-	/* The caller must not trace or dump what holds a capability that the caller lacks. */
+	/*
+	 * The caller must not trace or dump a process with capabilities that the caller does not
+	 * have.
+	 */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return -errno;
 	return 0;
 }
 
-int privs_become_caller(bool mounts)
+int privs_become_caller(bool keep_mount_privileges)
 {
-	/* Root is the caller already; anybody else may have got privileges by ids or by file. */
+	/*
+	 * Root keeps everything. Any other caller may have got privileges from set-user-ID bits or
+	 * file capabilities.
+	 */
 	if (getuid() == 0 && geteuid() == 0 && getgid() == getegid())
 		return 0;
 	return become(getuid(), getgid(),
-		      USER_MOUNTS && mounts && !privs_caller_is_root() ? TO_MOUNT | TO_BE_ROOT : 0);
+		      USER_MOUNTS && keep_mount_privileges && !privs_caller_is_root()
+			      ? MOUNT_CAPABILITIES | SETID_CAPABILITIES
+			      : 0);
 }
 
-/* A static executable cannot ask who else is in a group, see account.h: there it is the primary one
- * alone. */
+/*
+ * A static executable cannot list the groups of a user, see account.h: it uses the primary group.
+ */
 static int join_groups(const char *name, gid_t gid)
 {
 	return (STATIC ? setgroups(1, &gid) : initgroups(name, gid)) < 0 ? -errno : 0;
 }
 
-/* A caller may have left SIGCHLD ignored, and then there is no child to wait for. */
+/* The caller may have left SIGCHLD ignored, and then waitpid(2) would find no child. */
 static pid_t start_child(void)
 {
 	pid_t child;
@@ -114,7 +123,9 @@ static pid_t start_child(void)
 	return child < 0 ? -errno : child;
 }
 
-/* The exit code of CHILD; or a negative errno, also what CHILD is, and -EIO where it was killed. */
+/*
+ * Return the exit status of CHILD; -EIO if a signal killed it; or CHILD itself if it is negative.
+ */
 static int wait_for_child(pid_t child)
 {
 	int status;
@@ -127,14 +138,14 @@ static int wait_for_child(pid_t child)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
 }
 
-/* For the child of privs_run_as_user(). */
-static int act_for(const char *name, uid_t uid, gid_t gid, pid_t parent)
+/* Become the user in the child of privs_run_as_user(). */
+static int become_user(const char *name, uid_t uid, gid_t gid, pid_t parent)
 {
 	int error = join_groups(name, gid);
 
 	if (error == 0)
-		error = become(uid, gid, TO_MOUNT | TO_BE_ROOT);
-	/* In this order: the kernel forgets it when ids change. */
+		error = become(uid, gid, MOUNT_CAPABILITIES | SETID_CAPABILITIES);
+	/* After the IDs: the kernel clears the parent-death signal when they change. */
 	if (error == 0 && prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0)
 		error = -errno;
 	return error == 0 && getppid() != parent ? -EINTR : error;
@@ -152,25 +163,24 @@ int privs_run_as_user(const char *name, uid_t uid, gid_t gid, int (*function)(vo
 		return -EPERM;
 	child = start_child();
 	if (child == 0) {
-		result = act_for(name, uid, gid, parent);
+		result = become_user(name, uid, gid, parent);
 		if (result == 0)
 			result = function(argument);
-		_exit(result < 0 ? ERRORS - result : result);
+		_exit(result < 0 ? ERRNO_OFFSET - result : result);
 	}
 	result = wait_for_child(child);
-	return result > ERRORS ? ERRORS - result : result;
+	return result > ERRNO_OFFSET ? ERRNO_OFFSET - result : result;
 }
 
-/* Makes those of WANTED effective that are permitted, and no others. */
+/* Make the permitted capabilities in WANTED effective, and no others. */
 static void set_effective(unsigned int wanted)
 {
 	int saved = errno;
 	struct capabilities set;
 
-	/* Root acts as itself: there is nothing to raise, and nothing of the caller's to take away.
-	 */
+	/* Root runs with its own privileges: nothing to raise, and nothing to remove. */
 	if (USER_MOUNTS && !privs_caller_is_root() && get_capabilities(&set) == 0) {
-		set.words[0].effective = set.words[0].permitted & wanted;
+		set.data[0].effective = set.data[0].permitted & wanted;
 		set_capabilities(&set);
 	}
 	errno = saved;
@@ -178,7 +188,7 @@ static void set_effective(unsigned int wanted)
 
 void privs_raise(void)
 {
-	set_effective(TO_MOUNT);
+	set_effective(MOUNT_CAPABILITIES);
 }
 
 void privs_lower(void)
@@ -186,19 +196,21 @@ void privs_lower(void)
 	set_effective(0);
 }
 
-/* For the child of privs_run_as_root(). What has the caller's ids no more, the caller cannot
- * signal. */
+/*
+ * Become root in the child of privs_run_as_root(). Without the caller's IDs, the caller cannot
+ * signal it.
+ */
 static int become_root(void)
 {
 	const struct capabilities none = { 0 };
 
-	set_effective(TO_BE_ROOT);
+	set_effective(SETID_CAPABILITIES);
 	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
 		return -EPERM;
 	setsid();
 	clearenv();
 	umask(S_IWGRP | S_IWOTH);
-	/* A limit of the caller's on the size of files is an error then, and not the end. */
+	/* If the caller has set a file size limit, write(2) fails instead of killing the child. */
 	signal(SIGXFSZ, SIG_IGN);
 	return set_capabilities(&none);
 }
@@ -212,7 +224,7 @@ int privs_run_as_root(int (*function)(void *argument), void *argument)
 	if (privs_caller_is_root())
 		return function(argument);
 	error = USER_MOUNTS ? get_capabilities(&set) : -EPERM;
-	if (error < 0 || (set.words[0].permitted & TO_BE_ROOT) != TO_BE_ROOT)
+	if (error < 0 || (set.data[0].permitted & SETID_CAPABILITIES) != SETID_CAPABILITIES)
 		return -EPERM;
 	child = start_child();
 	if (child == 0) {
@@ -223,24 +235,25 @@ int privs_run_as_root(int (*function)(void *argument), void *argument)
 	return error < 0 ? error : -error;
 }
 
-bool privs_find_any(const char **what)
+bool privs_find_any(const char **description)
 {
 	struct capabilities set;
 
-	*what = "a capability";
+	*description = "a capability";
 	if (get_capabilities(&set) < 0)
 		return true;
 	for (int i = 0; i < 2; i++)
-		if (set.words[i].effective || set.words[i].permitted || set.words[i].inheritable)
+		if (set.data[i].effective || set.data[i].permitted || set.data[i].inheritable)
 			return true;
 	/* An ambient capability is always permitted and inheritable too, see capabilities(7). */
-	*what = "no no_new_privs";
+	*description = "no no_new_privs";
 	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1;
 }
 
-int privs_switch_user(uid_t uid, gid_t gid, bool keep)
+int privs_switch_user(uid_t uid, gid_t gid, bool keep_capabilities)
 {
-	if (keep && prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP) < 0)
+	if (keep_capabilities &&
+	    prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP) < 0)
 		return -errno;
 	return setgid(gid) < 0 || setuid(uid) < 0 ? -errno : 0;
 }
@@ -262,7 +275,7 @@ int privs_clear_capabilities(void)
 	if (error == 0)
 		error = get_capabilities(&left);
 	for (int i = 0; error == 0 && i < 2; i++)
-		if (left.words[i].effective || left.words[i].permitted || left.words[i].inheritable)
+		if (left.data[i].effective || left.data[i].permitted || left.data[i].inheritable)
 			error = -EPERM;
 	return error;
 }
@@ -272,17 +285,19 @@ bool privs_can_drop_permanently(void)
 	const unsigned int wanted = 1U << CAP_SETPCAP | 1U << CAP_SYS_ADMIN;
 	struct capabilities set;
 
-	return get_capabilities(&set) == 0 && (set.words[0].effective & wanted) == wanted;
+	return get_capabilities(&set) == 0 && (set.data[0].effective & wanted) == wanted;
 }
 
-/* Dropping from the bounding set needs CAP_SETPCAP, which an earlier privs_lower() turned off. */
+/*
+ * Clear the bounding set. That needs CAP_SETPCAP, which an earlier privs_lower() made ineffective.
+ */
 static int clear_bounding_set(void)
 {
 	struct capabilities set;
 	int error = get_capabilities(&set);
 
 	for (int i = 0; i < 2; i++)
-		set.words[i].effective = set.words[i].permitted;
+		set.data[i].effective = set.data[i].permitted;
 	if (error == 0)
 		error = set_capabilities(&set);
 	if (error == 0 &&
@@ -291,11 +306,11 @@ static int clear_bounding_set(void)
 					     SECBIT_NOROOT_LOCKED) < 0)
 		error = -errno;
 	for (int number = 0; error == 0; number++) {
-		int there = prctl(PR_CAPBSET_READ, number);
+		int is_set = prctl(PR_CAPBSET_READ, number);
 
-		if (there < 0)
+		if (is_set < 0)
 			break;
-		if (there && prctl(PR_CAPBSET_DROP, number) < 0)
+		if (is_set && prctl(PR_CAPBSET_DROP, number) < 0)
 			error = -errno;
 	}
 	return error;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whose rights the process acts with. No other module changes an id or a capability.
+ * User IDs and capabilities of the process. No other module changes them.
  *
- * Installed set-user-ID root and run by somebody else, the process becomes the caller at once, in
- * every id, and keeps what it mounts with, CAP_SYS_ADMIN, off but between privs_raise() and
- * privs_lower(), and what privs_run_as_root() needs for a child. A reader who greps for these three
- * sees every line that runs with privilege.
- * Run by root, nothing changes: root is the caller.
+ * If the program is installed set-user-ID root, the process takes the caller's IDs at once. It
+ * keeps CAP_SYS_ADMIN permitted, and effective only between privs_raise() and privs_lower(). It
+ * also keeps the capabilities that privs_run_as_root() needs for a child. All code that runs with
+ * privilege is found by searching for these three functions.
+ *
+ * If root runs the program, nothing changes.
  */
 #pragma once
 
@@ -14,77 +15,76 @@
 #include <sys/types.h>
 
 /*
- * For main, before anything is read: opens /dev/null on descriptors 0, 1 and 2 where the caller has
- * closed them, so that no file opened later is taken for one of them.
- * Returns 0 or a negative errno.
+ * Open /dev/null on file descriptors 0, 1 and 2 if the caller has closed them, so that no other
+ * file gets these numbers. main() calls this before it opens anything. Return 0 or a negative
+ * errno.
  */
 int privs_open_standard_fds(void);
 
 /*
- * For main, before anything is read: becomes the caller for good.
- * MOUNTS: CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID stay permitted, not effective, where the process
- * has them.
- * Returns 0, or a negative errno: then the process must end.
+ * Take the caller's user and group IDs for good. main() calls this before it reads anything. If
+ * KEEP_MOUNT_PRIVILEGES is true, keep CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID permitted, but not
+ * effective, if the process has them. Return 0; or a negative errno, and the process must exit.
  */
-int privs_become_caller(bool mounts);
+int privs_become_caller(bool keep_mount_privileges);
 
 /*
- * For root, who mounts for somebody else: runs FUNCTION in a process of its own, where the user
- * NAME, with UID and GID, is the caller, as if they had called a set-user-ID program that mounts.
- * When this process ends, that one gets SIGTERM. Where that user is the caller already, FUNCTION is
- * called as it is.
- * Returns what FUNCTION returns, 0 to 100; or a negative errno: -EPERM where the caller is neither
- * root nor that user.
+ * Run FUNCTION in a child process as the user NAME with UID and GID, who becomes the caller, as if
+ * the user had started a set-user-ID program that mounts. The child gets SIGTERM when this process
+ * exits. If UID is already the caller, call FUNCTION in this process. Return the result of
+ * FUNCTION, 0 to 100; or a negative errno, -EPERM if the caller is neither root nor UID.
  */
 int privs_run_as_user(const char *name, uid_t uid, gid_t gid, int (*function)(void *argument),
 		      void *argument);
 
-/* Makes CAP_SYS_ADMIN effective, where it is permitted. errno is kept. */
+/* Make CAP_SYS_ADMIN effective if it is permitted. Do not change errno. */
 void privs_raise(void);
 
-/* Takes it back. errno is kept. */
+/* Make it ineffective again. Do not change errno. */
 void privs_lower(void);
 
 /*
- * Runs FUNCTION as the owner of root's files: as a process of its own that has root's ids, no
- * capability, no environment, and no terminal from which the caller could stop it half-way. Where
- * the caller is root, it is called as it is.
- * Returns what FUNCTION returns, 0 or a negative errno; -EPERM where there is no privilege for it.
+ * Run FUNCTION in a child process with root's IDs, to write files of root. The child has no
+ * capabilities, no environment, and no controlling terminal from which the caller could stop it. If
+ * the caller is root, call FUNCTION in this process. Return the result of FUNCTION, 0 or a negative
+ * errno; or -EPERM without the privilege.
  */
 int privs_run_as_root(int (*function)(void *argument), void *argument);
 
-/* Whether the caller is root, by the real user id: the only one that a caller cannot choose. */
+/* Return true if the caller is root, by the real user ID: the caller cannot choose that one. */
 bool privs_caller_is_root(void);
 
 /*
- * Whether the process can still do more than an ordinary one or get there: a capability in any set
- * but the bounding one, or no no_new_privs (without that, exec of a set-user-ID program gives
- * some). *WHAT: the piece found, for a message.
+ * Return true if the process has, or can get, more privileges than an ordinary one: a capability in
+ * any set except the bounding set, or no no_new_privs, without which execve(2) of a set-user-ID
+ * program gives privileges. Store a description for a message in *DESCRIPTION.
  */
-bool privs_find_any(const char **what);
+bool privs_find_any(const char **description);
 
 /*
- * For a program that is executed next: becomes UID and GID in every id, supplementary groups
- * untouched, as libfuse does. KEEP: capabilities stay, until privs_drop_permanently().
- * Returns 0 or a negative errno.
+ * Set all user and group IDs to UID and GID before execve(2). Like libfuse, do not change the
+ * supplementary groups. If KEEP_CAPABILITIES is true, keep them until privs_drop_permanently().
+ * Return 0 or a negative errno.
  */
-int privs_switch_user(uid_t uid, gid_t gid, bool keep);
+int privs_switch_user(uid_t uid, gid_t gid, bool keep_capabilities);
 
-/* Leaves all supplementary groups. Returns 0 or a negative errno. */
+/* Remove all supplementary groups. Return 0 or a negative errno. */
 int privs_clear_groups(void);
 
 /*
- * For a program that is executed next as the caller: gives up every capability for good. Ids stay,
- * and so does what the program itself may gain by executing another.
- * Returns 0, or a negative errno: then nothing may be executed.
+ * Clear all capabilities before execve(2) of a program with the caller's rights. IDs stay, and the
+ * program can still run set-user-ID programs. Return 0; or a negative errno, and the program must
+ * not be executed.
  */
 int privs_clear_capabilities(void);
 
-/* Whether what privs_drop_permanently() and a mount before it need is there. */
+/*
+ * Return true if the process has the capabilities for a mount followed by privs_drop_permanently().
+ */
 bool privs_can_drop_permanently(void);
 
 /*
- * Gives up every capability in every set, and the ways back: by securebits and no_new_privs. Whose
- * ids the process has is unchanged. Returns 0 or a negative errno.
+ * Clear all capability sets, lock the securebits and set no_new_privs, so that privileges cannot be
+ * regained. IDs stay. Return 0 or a negative errno.
  */
 int privs_drop_permanently(void);

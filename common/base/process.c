@@ -7,8 +7,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The processes are not read at one moment: more generations than these are a loop. */
-#define MOST_GENERATIONS 1000
+/* The snapshot is not atomic, so parents can form a loop. */
+#define MAX_GENERATIONS 1000
 
 /* Fields of /proc/PID/stat, see proc(5). */
 struct status {
@@ -20,7 +20,7 @@ struct status {
 static int read_status(pid_t pid, struct status *status)
 {
 	_cleanup_file_ FILE *file = NULL;
-	/* The program's name, of at most 64 bytes, and 23 numbers of at most 20 digits. */
+	/* The program name has at most 64 bytes, and each of the numbers at most 20 digits. */
 	char path[32], text[1024], *rest;
 	size_t length;
 
@@ -31,7 +31,7 @@ static int read_status(pid_t pid, struct status *status)
 		return -errno;
 	length = fread(text, 1, sizeof(text) - 1, file);
 	text[length] = '\0';
-	/* The name may have spaces and parentheses in it; behind its last one there are none. */
+	/* The name can contain spaces and parentheses; only the name contains ')'. */
 	rest = strrchr(text, ')');
 	if (!rest || sscanf(rest,
 			    ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
@@ -53,7 +53,7 @@ int process_identify(pid_t pid, struct process *process)
 	return 0;
 }
 
-static int add(struct processes *processes, pid_t pid, const struct status *status)
+static int add_entry(struct processes *processes, pid_t pid, const struct status *status)
 {
 	struct process_entry *entries =
 		array_grow(processes->entries, processes->count, sizeof(*entries));
@@ -69,31 +69,31 @@ static int add(struct processes *processes, pid_t pid, const struct status *stat
 	return 0;
 }
 
-static int by_pid(const void *a, const void *b)
+static int compare_pids(const void *a, const void *b)
 {
 	const struct process_entry *one = a, *other = b;
 
 	return (one->pid > other->pid) - (one->pid < other->pid);
 }
 
-static struct process_entry *find(const struct processes *processes, pid_t pid)
+static struct process_entry *find_entry(const struct processes *processes, pid_t pid)
 {
 	const struct process_entry key = { .pid = pid };
 
-	return processes->count == 0
-		       ? NULL
-		       : bsearch(&key, processes->entries, processes->count, sizeof(key), by_pid);
+	return processes->count == 0 ? NULL
+				     : bsearch(&key, processes->entries, processes->count,
+					       sizeof(key), compare_pids);
 }
 
-/* Adds each process to all that it comes from. */
-static void add_up(const struct processes *processes)
+/* Add the memory of each process to all its ancestors. */
+static void sum_tree_memory(const struct processes *processes)
 {
 	for (size_t i = 0; i < processes->count; i++) {
-		struct process_entry *elder = &processes->entries[i];
+		struct process_entry *ancestor = &processes->entries[i];
 
-		for (int age = 0; elder && age < MOST_GENERATIONS; age++) {
-			elder->family += processes->entries[i].memory;
-			elder = find(processes, elder->parent);
+		for (int generation = 0; ancestor && generation < MAX_GENERATIONS; generation++) {
+			ancestor->tree_memory += processes->entries[i].memory;
+			ancestor = find_entry(processes, ancestor->parent);
 		}
 	}
 }
@@ -111,21 +111,22 @@ int processes_load(struct processes *processes)
 		struct status status;
 		pid_t pid = atoi(entry->d_name);
 
-		/* One that ends meanwhile is none. */
+		/* Skip a process that has exited since readdir(3). */
 		if (pid > 0 && read_status(pid, &status) == 0)
-			error = add(processes, pid, &status);
+			error = add_entry(processes, pid, &status);
 	}
 	if (processes->count > 0)
-		qsort(processes->entries, processes->count, sizeof(struct process_entry), by_pid);
-	add_up(processes);
+		qsort(processes->entries, processes->count, sizeof(struct process_entry),
+		      compare_pids);
+	sum_tree_memory(processes);
 	return error;
 }
 
 int64_t processes_get_tree_memory(const struct processes *processes, pid_t pid)
 {
-	const struct process_entry *found = find(processes, pid);
+	const struct process_entry *found = find_entry(processes, pid);
 
-	return found ? found->family : 0;
+	return found ? found->tree_memory : 0;
 }
 
 void processes_free(struct processes *processes)

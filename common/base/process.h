@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A process, told from others that have had its number before, or will.
+ * Processes, identified by process ID and start time, so that a reused process ID is not mistaken
+ * for the same process.
  */
 #pragma once
 
@@ -9,30 +10,34 @@
 #include <sys/types.h>
 
 struct process {
-	pid_t pid;      /* 0: none, or not known */
+	pid_t pid;      /* 0: unknown */
 	uint64_t start; /* clock ticks after boot: field 22 of /proc/PID/stat, see proc(5) */
 };
 
 /*
- * Which process has the number PID now. Returns 0, or a negative errno: -ENOENT where there is none
- * that the caller may know of.
+ * Identify the process that has the ID PID now. Return 0; or a negative errno, -ENOENT if no such
+ * process is visible to the caller.
  */
 int process_identify(pid_t pid, struct process *process);
 
-/* All processes that the caller may know of, as they are at one time. */
+/* A snapshot of all processes that are visible to the caller. */
 struct processes {
 	struct process_entry {
 		pid_t pid, parent;
-		int64_t memory; /* resident, in bytes */
-		int64_t family; /* the same of all that have come from it, itself included */
-	} * entries;            /* by pid */
+		int64_t memory;      /* resident memory in bytes */
+		int64_t tree_memory; /* resident memory of the process and all its descendants, in
+					bytes */
+	} * entries;                 /* sorted by pid */
 	size_t count;
 };
 
-/* Returns 0 or a negative errno; processes_free() releases PROCESSES either way. */
+/*
+ * Load the snapshot. Return 0 or a negative errno. In both cases the caller releases PROCESSES with
+ * processes_free().
+ */
 int processes_load(struct processes *processes);
 
-/* The resident memory, in bytes, of PID and all processes that have come from it; 0: not known. */
+/* Return the resident memory, in bytes, of PID and all its descendants, or 0 if PID is unknown. */
 int64_t processes_get_tree_memory(const struct processes *processes, pid_t pid);
 
 void processes_free(struct processes *processes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Libraries that are loaded when they are needed: few mounts need them, and each is larger than
- * this program. A struct lists the functions in use, by their own names and types:
+ * Shared libraries that are loaded only when they are needed. A struct lists the functions in use,
+ * by their own names and types:
  *
  *	#define FUNCTIONS(FUNCTION) FUNCTION(sd_bus_open_system) FUNCTION(sd_bus_unref)
  *	struct libsystemd { void *library; FUNCTIONS(SHAREDLIB_MEMBER) };
@@ -14,13 +14,19 @@
 
 #define SHAREDLIB_MEMBER(name) __typeof__(name) *(name);
 
-/* In a function that returns -ENOSYS for what is missing: looks the function up for *LIB. */
+/*
+ * Look up a function for *LIB. In a function that returns a negative errno: return -ENOSYS if it is
+ * missing.
+ */
 #define SHAREDLIB_LOOK_UP(name)                                                                    \
 	lib->name = (__typeof__(lib->name))dlsym(lib->library, #name);                             \
 	if (!lib->name)                                                                            \
 		return -ENOSYS;
 
-/* Loads by soname; in a set-user-ID program the loader looks in the system's directories alone. */
+/*
+ * Load the library SONAME into *LIBRARYP. In a set-user-ID program the dynamic loader searches only
+ * the system directories. Return 0 or -ENOSYS.
+ */
 static inline int sharedlib_load(void **libraryp, const char *soname)
 {
 	*libraryp = dlopen(soname, RTLD_NOW | RTLD_LOCAL);

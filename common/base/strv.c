@@ -5,45 +5,45 @@
 
 #include <string.h>
 
-/* What is stored at an index that gcc's analyzer does not know, it takes for lost. */
+/* gcc's analyzer takes a pointer stored at an unknown index for leaked. */
 #ifndef __clang__
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
-void strv_add(struct strv *words, const char *word)
+void strv_add(struct strv *strv, const char *word)
 {
-	size_t used = words->count + 1; /* with the NULL */
-	char **argv = words->argv;
+	size_t used = strv->count + 1; /* including the NULL */
+	char **argv = strv->argv;
 
-	if (words->failed)
+	if (strv->failed)
 		return;
-	/* Room for a power of two of words: a caller may name 100,000. */
+	/* The allocation doubles: a caller may pass 100,000 arguments. */
 	if (!argv || (used & (used - 1)) == 0)
-		argv = reallocarray(words->argv, 2 * used, sizeof(char *));
+		argv = reallocarray(strv->argv, 2 * used, sizeof(char *));
 	if (!argv) {
-		words->failed = true;
+		strv->failed = true;
 		return;
 	}
-	words->argv = argv;
-	argv[words->count] = strdup(word);
-	argv[words->count + 1] = NULL;
-	if (argv[words->count])
-		words->count++;
+	strv->argv = argv;
+	argv[strv->count] = strdup(word);
+	argv[strv->count + 1] = NULL;
+	if (argv[strv->count])
+		strv->count++;
 	else
-		words->failed = true;
+		strv->failed = true;
 }
 #ifndef __clang__
 #pragma GCC diagnostic pop
 #endif
 
-void strv_add_all(struct strv *words, const char *const *more)
+void strv_add_all(struct strv *strv, const char *const *argv)
 {
-	for (; *more; more++)
-		strv_add(words, *more);
+	for (; *argv; argv++)
+		strv_add(strv, *argv);
 }
 
-/* The expansion whose name TEXT begins with, or NULL. */
-static struct strv_expansion *find(const char *text, struct strv_expansion *expansions)
+/* Return the expansion whose name is a prefix of TEXT, or NULL. */
+static struct strv_expansion *find_expansion(const char *text, struct strv_expansion *expansions)
 {
 	for (; expansions->name; expansions++)
 		if (strncmp(text, expansions->name, strlen(expansions->name)) == 0)
@@ -51,14 +51,14 @@ static struct strv_expansion *find(const char *text, struct strv_expansion *expa
 	return NULL;
 }
 
-void strv_add_expanded(struct strv *words, const char *word, struct strv_expansion *expansions)
+void strv_add_expanded(struct strv *strv, const char *word, struct strv_expansion *expansions)
 {
 	_cleanup_free_ char *expanded = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&expanded, &size);
 
 	while (out && *word) {
-		struct strv_expansion *found = find(word, expansions);
+		struct strv_expansion *found = find_expansion(word, expansions);
 
 		fputs(found ? found->value : (const char[]){ *word, '\0' }, out);
 		word += found ? strlen(found->name) : 1;
@@ -66,20 +66,20 @@ void strv_add_expanded(struct strv *words, const char *word, struct strv_expansi
 			found->used = true;
 	}
 	if (out && fclose(out) == 0)
-		strv_add(words, expanded);
+		strv_add(strv, expanded);
 	else
-		words->failed = true;
+		strv->failed = true;
 }
 
-bool strv_contains(const struct strv *words, const char *word)
+bool strv_contains(const struct strv *strv, const char *word)
 {
-	for (size_t i = 0; i < words->count; i++)
-		if (strcmp(words->argv[i], word) == 0)
+	for (size_t i = 0; i < strv->count; i++)
+		if (strcmp(strv->argv[i], word) == 0)
 			return true;
 	return false;
 }
 
-char *strv_join(const struct strv *words, char separator)
+char *strv_join(const struct strv *strv, char separator)
 {
 	char *text = NULL;
 	size_t size = 0;
@@ -87,18 +87,18 @@ char *strv_join(const struct strv *words, char separator)
 
 	if (!out)
 		return NULL;
-	for (size_t i = 0; i < words->count; i++)
-		fprintf(out, "%.*s%s", i > 0, &separator, words->argv[i]);
+	for (size_t i = 0; i < strv->count; i++)
+		fprintf(out, "%.*s%s", i > 0, &separator, strv->argv[i]);
 	if (fclose(out) == 0)
 		return text;
 	free(text);
 	return NULL;
 }
 
-void strv_free(struct strv *words)
+void strv_free(struct strv *strv)
 {
-	for (size_t i = 0; i < words->count; i++)
-		free(words->argv[i]);
-	free(words->argv);
-	*words = (struct strv){ 0 };
+	for (size_t i = 0; i < strv->count; i++)
+		free(strv->argv[i]);
+	free(strv->argv);
+	*strv = (struct strv){ 0 };
 }

@@ -1,40 +1,40 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * A command line that is put together word by word.
- */
+/* Growable argument vector for execve(2). */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
 struct strv {
-	char **argv; /* NULL-terminated, for exec; NULL while there is no word */
+	char **argv; /* NULL-terminated; NULL if empty */
 	size_t count;
-	bool failed; /* there was no memory for one of them */
+	bool failed; /* out of memory: the vector is incomplete */
 };
 
-/* What stands in a word for something else. A list of these ends with a name of NULL. */
+/* A placeholder and the text that replaces it. An array of these ends with a NULL name. */
 struct strv_expansion {
 	const char *name, *value;
-	bool used; /* set when the name was found */
+	bool used; /* set when the placeholder was found */
 };
 
-/* Adds a copy of WORD. */
-void strv_add(struct strv *words, const char *word);
+/* Append a copy of WORD. If out of memory, set STRV->failed. */
+void strv_add(struct strv *strv, const char *word);
 
-/* Adds copies of all MORE, which ends with NULL. */
-void strv_add_all(struct strv *words, const char *const *more);
+/* Append copies of all strings in ARGV, which ends with NULL. */
+void strv_add_all(struct strv *strv, const char *const *argv);
 
-/* Adds WORD with each name among EXPANSIONS replaced by its value, wherever in the word it stands.
+/* Append WORD with each placeholder in EXPANSIONS replaced by its value. */
+void strv_add_expanded(struct strv *strv, const char *word, struct strv_expansion *expansions);
+
+/* Return true if one of the strings equals WORD. */
+bool strv_contains(const struct strv *strv, const char *word);
+
+/*
+ * Join all strings, separated by SEPARATOR. Return a string that the caller frees, or NULL if out
+ * of memory.
  */
-void strv_add_expanded(struct strv *words, const char *word, struct strv_expansion *expansions);
+char *strv_join(const struct strv *strv, char separator);
 
-/* Whether WORD is one of them. */
-bool strv_contains(const struct strv *words, const char *word);
-
-/* All of them in one text, with SEPARATOR between, which the caller frees; NULL: no memory. */
-char *strv_join(const struct strv *words, char separator);
-
-void strv_free(struct strv *words);
+void strv_free(struct strv *strv);
 
 #define _cleanup_strv_ __attribute__((cleanup(strv_free)))

@@ -11,29 +11,28 @@
 #include <unistd.h>
 
 #if defined(__x86_64__)
-#define NATIVE AUDIT_ARCH_X86_64
+#define NATIVE_ARCH AUDIT_ARCH_X86_64
 #elif defined(__i386__)
-#define NATIVE AUDIT_ARCH_I386
+#define NATIVE_ARCH AUDIT_ARCH_I386
 #elif defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define NATIVE AUDIT_ARCH_AARCH64
+#define NATIVE_ARCH AUDIT_ARCH_AARCH64
 #elif defined(__arm__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define NATIVE AUDIT_ARCH_ARM
+#define NATIVE_ARCH AUDIT_ARCH_ARM
 #elif defined(__riscv) && __riscv_xlen == 64
-#define NATIVE AUDIT_ARCH_RISCV64
+#define NATIVE_ARCH AUDIT_ARCH_RISCV64
 #elif defined(__powerpc64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define NATIVE AUDIT_ARCH_PPC64LE
+#define NATIVE_ARCH AUDIT_ARCH_PPC64LE
 #elif defined(__s390x__)
-#define NATIVE AUDIT_ARCH_S390X
+#define NATIVE_ARCH AUDIT_ARCH_S390X
 #elif defined(__loongarch64)
-#define NATIVE AUDIT_ARCH_LOONGARCH64
+#define NATIVE_ARCH AUDIT_ARCH_LOONGARCH64
 #else
-#error "which AUDIT_ARCH_* of linux/audit.h is this?"
+#error "unknown architecture: add its AUDIT_ARCH_* of linux/audit.h"
 #endif
 
 #ifdef __x86_64__
-#define X32_BIT                                                                                    \
-	0x40000000 /* in the numbers of a second set of calls, for the same architecture           \
-		    */
+/* This bit marks the system calls of the x32 ABI, which have the same AUDIT_ARCH. */
+#define X32_BIT 0x40000000
 #endif
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -42,20 +41,20 @@
 #define LOWER_HALF 4
 #endif
 
-/* Room for the table of contain.c; a jump reaches no further than 255 steps. */
-#define MOST_STEPS   1024
-#define LONGEST_JUMP 255
+/* A jump in a BPF program reaches at most 255 steps. */
+#define MAX_STEPS 1024
+#define MAX_JUMP  255
 
 struct program {
-	struct sock_filter steps[MOST_STEPS];
+	struct sock_filter steps[MAX_STEPS];
 	unsigned short count;
-	bool failed; /* there was no room for a step */
+	bool failed; /* a step did not fit */
 };
 
 static void add(struct program *program, unsigned short code, uint32_t operand, size_t if_true,
 		size_t if_false)
 {
-	if (program->count >= MOST_STEPS || if_true > LONGEST_JUMP || if_false > LONGEST_JUMP) {
+	if (program->count >= MAX_STEPS || if_true > MAX_JUMP || if_false > MAX_JUMP) {
 		program->failed = true;
 		return;
 	}
@@ -73,8 +72,8 @@ static void end_with(struct program *program, uint32_t action)
 	add(program, BPF_RET | BPF_K, action, 0, 0);
 }
 
-/* Passes the next COUNT steps over unless the number is below LIMIT. */
-static void unless_below(struct program *program, int limit, size_t count)
+/* Skip the next COUNT steps unless the call number is below LIMIT. */
+static void skip_unless_below(struct program *program, int limit, size_t count)
 {
 	add(program, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)limit, count, 0);
 }
@@ -82,7 +81,7 @@ static void unless_below(struct program *program, int limit, size_t count)
 static void check_architecture(struct program *program)
 {
 	load(program, offsetof(struct seccomp_data, arch));
-	add(program, BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0);
+	add(program, BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0);
 	end_with(program, SECCOMP_RET_KILL_PROCESS);
 	load(program, offsetof(struct seccomp_data, nr));
 #ifdef X32_BIT
@@ -91,10 +90,10 @@ static void check_architecture(struct program *program)
 #endif
 }
 
-/* The steps of add_test(). */
+/* The number of steps that add_test() adds. */
 #define TEST_STEPS 4
 
-/* Decides where the argument is as RULE wants it, and goes on otherwise. */
+/* Return the action of RULE if the argument matches; default_action continue. */
 static void add_test(struct program *program, const struct syscall_filter_rule *rule)
 {
 	load(program,
@@ -104,18 +103,18 @@ static void add_test(struct program *program, const struct syscall_filter_rule *
 	end_with(program, rule->action);
 }
 
-/* Decides by the COUNT rules of one call. */
+/* Test the COUNT rules of one call. */
 static void add_tests(struct program *program, const struct syscall_filter_rule *rules,
-		      size_t count, uint32_t otherwise)
+		      size_t count, uint32_t default_action)
 {
-	unless_below(program, rules->number + 1, count * TEST_STEPS + 1);
+	skip_unless_below(program, rules->number + 1, count * TEST_STEPS + 1);
 	for (size_t i = 0; i < count; i++)
 		add_test(program, &rules[i]);
-	end_with(program, otherwise);
+	end_with(program, default_action);
 }
 
-/* How many rules from here on are of the same call. */
-static size_t rules_of_call(const struct syscall_filter_rule *rules, size_t count)
+/* Count the rules for the same call at the beginning of RULES. */
+static size_t count_rules_of_call(const struct syscall_filter_rule *rules, size_t count)
 {
 	size_t same = 1;
 
@@ -124,38 +123,38 @@ static size_t rules_of_call(const struct syscall_filter_rule *rules, size_t coun
 	return same;
 }
 
-/* The steps that let numbers up to LAST end with ACTION. */
+/* The number of steps for the range of call numbers up to LAST. */
 #define RANGE_STEPS 2
 
 static void add_range(struct program *program, int last, uint32_t action)
 {
-	unless_below(program, last + 1, 1);
+	skip_unless_below(program, last + 1, 1);
 	end_with(program, action);
 }
 
 /*
- * The numbers in their order, range by range: what is below the next number is decided on already,
- * so that a call takes few steps, and none a long jump.
+ * Add the rules in the order of their numbers, range by range. All numbers below the current one
+ * are already decided, so each call takes few steps and no jump is long.
  */
 static void add_rules(struct program *program, const struct syscall_filter_rule *rules,
-		      size_t count, uint32_t otherwise)
+		      size_t count, uint32_t default_action)
 {
-	const struct syscall_filter_rule *range = NULL; /* that of the last step, if that is one */
+	const struct syscall_filter_rule *range = NULL; /* the range of the last step, or NULL */
 	int next = 0;
 
-	for (size_t i = 0, of_call; i < count; i += of_call) {
+	for (size_t i = 0, same_call; i < count; i += same_call) {
 		const struct syscall_filter_rule *rule = &rules[i];
 
-		of_call = rules_of_call(rule, count - i);
+		same_call = count_rules_of_call(rule, count - i);
 		if (rule->number > next) {
-			add_range(program, rule->number - 1, otherwise);
+			add_range(program, rule->number - 1, default_action);
 			range = NULL;
 		}
 		if (rule->mask) {
-			add_tests(program, rule, of_call, otherwise);
+			add_tests(program, rule, same_call, default_action);
 			range = NULL;
 		} else {
-			/* One that goes on where the last one ended takes its place. */
+			/* Extend the previous range if the action is the same. */
 			if (range && range->action == rule->action)
 				program->count -= RANGE_STEPS;
 			add_range(program, rule->number, rule->action);
@@ -163,11 +162,11 @@ static void add_rules(struct program *program, const struct syscall_filter_rule 
 		}
 		next = rule->number + 1;
 	}
-	end_with(program, otherwise);
+	end_with(program, default_action);
 }
 
-/* By number; those of one call stay in their order. */
-static void sort(struct syscall_filter_rule *rules, size_t count)
+/* Sort by number; rules of one call keep their order. */
+static void sort_rules(struct syscall_filter_rule *rules, size_t count)
 {
 	for (size_t i = 1; i < count; i++) {
 		struct syscall_filter_rule rule = rules[i];
@@ -179,21 +178,21 @@ static void sort(struct syscall_filter_rule *rules, size_t count)
 	}
 }
 
-int syscall_filter_install(struct syscall_filter_rule *rules, size_t count, uint32_t otherwise,
+int syscall_filter_install(struct syscall_filter_rule *rules, size_t count, uint32_t default_action,
 			   unsigned int flags)
 {
 	struct program program = { .count = 0 };
 	struct sock_fprog made = { .filter = program.steps };
 	long result;
 
-	sort(rules, count);
+	sort_rules(rules, count);
 	check_architecture(&program);
-	add_rules(&program, rules, count, otherwise);
+	add_rules(&program, rules, count, default_action);
 	if (program.failed)
 		return -E2BIG;
 	made.len = program.count;
 	result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &made);
-	/* A kernel that does not know a flag. */
+	/* EINVAL: the kernel does not know a flag. */
 	if (result < 0)
 		return errno == EINVAL ? -ENOSYS : -errno;
 	return (int)result;

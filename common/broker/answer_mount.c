@@ -2,6 +2,7 @@
 #include "broker/answer_mount.h"
 
 #include "base/cleanup.h"
+#include "base/diag.h"
 #include "base/new_mount_api.h"
 #include "base/options.h"
 #include "protocol/wire.h"
@@ -72,6 +73,7 @@ static int request_mount(struct broker *broker, const struct notification *notif
 			 uint64_t flags)
 {
 	const struct mount_args *args = broker->args;
+	const char *refused;
 	char type[32], data[DATA_SIZE];
 	_cleanup_free_ char *kernel = NULL;
 	struct service_mount mount = {
@@ -97,7 +99,9 @@ static int request_mount(struct broker *broker, const struct notification *notif
 	mount.kernel_options = kernel;
 	mount.flags =
 		(uint32_t)(args->options.flags | (broker->is_read_only ? MS_RDONLY : 0) | flags);
-	error = service_request_mount(broker->service, &mount);
+	error = service_request_mount(broker->service, &mount, &refused);
+	if (error < 0 && refused)
+		diag_error("mount request %s refused by the helper: %s", refused, strerror(-error));
 	broker->is_mounted = error >= 0;
 	return error;
 }

@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "base/privs.h"
 #include "base/strv.h"
+#include "helper/exit_status.h"
 #include "mount/create_mount.h"
 
 #include <fcntl.h>
@@ -17,33 +18,34 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int become_user(const struct exec_server *start)
+static int become_user(const struct exec_server *server)
 {
 	const struct passwd *user;
 	int error;
 
-	if (!start->user) {
+	if (!server->user) {
 		setenv("HOME", "/root", 0);
 		return 0;
 	}
-	user = account_by_name(start->user);
+	user = account_by_name(server->user);
 	if (!user) {
-		diag_error("setuid=%s: there is no such user", start->user);
-		return START_USAGE;
+		diag_error("setuid=%s: no such user", server->user);
+		return MOUNT_EXIT_USAGE;
 	}
-	error = privs_switch_user(user->pw_uid, user->pw_gid, start->drop_privileges);
+	error = privs_switch_user(user->pw_uid, user->pw_gid, server->drop_privileges);
 	if (error < 0) {
-		diag_error("cannot become the user %s: %s", start->user, strerror(-error));
-		return START_USAGE;
+		diag_error("setuid=%s: cannot change the user ID: %s", server->user,
+			   strerror(-error));
+		return MOUNT_EXIT_USAGE;
 	}
 	return 0;
 }
 
 /*
- * What of the server's options is the mount's. allow_root is not: of a mount that the kernel opens
- * to all, only libfuse in the server would keep the others out.
+ * Parse the server's options for the mount. allow_root is left out: it needs allow_other in the
+ * kernel, and only libfuse in the server would keep other users out.
  */
-static int sort_options(const char *list, struct options *options)
+static int parse_options(const char *list, struct options *options)
 {
 	_cleanup_free_ char *wanted = NULL;
 	int error;
@@ -61,25 +63,29 @@ static int sort_options(const char *list, struct options *options)
 	}
 	error = options_parse(wanted, options);
 	if (options_contain(list, "auto_unmount"))
-		options->flags |= MS_NOSUID | MS_NODEV; /* libfuse does so */
+		options->flags |= MS_NOSUID | MS_NODEV; /* as in libfuse */
 	return error;
 }
 
-/* The source as it is shown, where the options name none. */
-static const char *name_source(const struct exec_server *start, const struct options *options)
+/* Return the source to show if no option sets it. */
+static const char *get_source_name(const struct exec_server *server, const struct options *options)
 {
 	if (options->fsname)
 		return options->fsname;
-	return options->subtype ? options->subtype : start->type;
+	return options->subtype ? options->subtype : server->type;
 }
 
-/* Mounts for the server. FD: /dev/fuse. Returns 0 or a negative errno. */
-static int mount_on(const struct exec_server *start, int fd, int mountpoint, char *why, size_t size)
+/*
+ * Mount on MOUNTPOINT (O_PATH) with FD, an open /dev/fuse. Write the kernel's message to MESSAGE of
+ * SIZE bytes. Return 0 or a negative errno.
+ */
+static int mount_server(const struct exec_server *server, int fd, int mountpoint, char *message,
+			size_t size)
 {
 	_cleanup_options_ struct options options = { 0 };
 	struct fuse_mount mount = FUSE_MOUNT_NONE;
 	struct stat status;
-	int error = sort_options(start->options, &options);
+	int error = parse_options(server->options, &options);
 
 	if (error < 0)
 		return error;
@@ -87,9 +93,9 @@ static int mount_on(const struct exec_server *start, int fd, int mountpoint, cha
 		return -errno;
 	error = create_mount(
 		&(struct mount_spec){
-			.subtype = options.subtype ? options.subtype : start->type,
+			.subtype = options.subtype ? options.subtype : server->type,
 			.fuseblk = options.blkdev,
-			.source = name_source(start, &options),
+			.source = get_source_name(server, &options),
 			.options = options.kernel,
 			.flags = options.flags,
 			.fusedev = fd,
@@ -98,58 +104,62 @@ static int mount_on(const struct exec_server *start, int fd, int mountpoint, cha
 			.user = getuid(),
 			.group = getgid(),
 		},
-		&mount, why, size);
+		&mount, message, size);
 	if (error == 0)
 		error = attach_mount(&mount, mountpoint);
 	discard_mount(&mount);
 	return error;
 }
 
-/* *FDP: the /dev/fuse of the new mount, which the server inherits. */
-static int mount_and_drop(const struct exec_server *start, int *fdp)
+/*
+ * Mount, then drop all privileges. Store the /dev/fuse that the server inherits in *FDP. Return 0
+ * or an exit status.
+ */
+static int mount_and_drop(const struct exec_server *server, int *fdp)
 {
 	_cleanup_close_ int fd = open(FUSE_DEVICE, O_RDWR | O_CLOEXEC), mountpoint = -1;
-	char why[256] = "";
+	char message[256] = "";
 	int error = fd < 0 ? -errno : 0;
 
 	if (error == 0) {
-		mountpoint = open(start->mountpoint, O_PATH | O_CLOEXEC);
-		error = mountpoint < 0 ? -errno : mount_on(start, fd, mountpoint, why, sizeof(why));
+		mountpoint = open(server->mountpoint, O_PATH | O_CLOEXEC);
+		error = mountpoint < 0
+				? -errno
+				: mount_server(server, fd, mountpoint, message, sizeof(message));
 	}
 	if (error == 0 && fcntl(fd, F_SETFD, 0) < 0)
 		error = -errno;
 	if (error < 0) {
-		diag_error("cannot mount on %s: %s%s%s", start->mountpoint, strerror(-error),
-			   why[0] ? ": " : "", why);
-		return START_FAILED;
+		diag_error("%s: cannot mount: %s%s%s", server->mountpoint, strerror(-error),
+			   message[0] ? ": " : "", message);
+		return MOUNT_EXIT_FAILED;
 	}
 	error = privs_drop_permanently();
 	if (error < 0) {
 		diag_error("cannot drop privileges: %s", strerror(-error));
-		new_mount_api_umount(start->mountpoint);
-		return START_SYSTEM;
+		new_mount_api_umount(server->mountpoint);
+		return MOUNT_EXIT_SYSTEM;
 	}
 	*fdp = take_fd(&fd);
 	return 0;
 }
 
-/* A shell exports where it is, unless PWD says so already. */
-static void export_directory(void)
+/* Set PWD unless it is correct, like a shell. */
+static void export_pwd(void)
 {
-	const char *said = getenv("PWD");
-	char here[PATH_MAX];
+	const char *pwd = getenv("PWD");
+	char directory[PATH_MAX];
 	struct stat a, b;
 
-	if (said && said[0] == '/' && stat(said, &a) == 0 && stat(".", &b) == 0 &&
+	if (pwd && pwd[0] == '/' && stat(pwd, &a) == 0 && stat(".", &b) == 0 &&
 	    a.st_dev == b.st_dev && a.st_ino == b.st_ino)
 		return;
-	if (getcwd(here, sizeof(here)))
-		setenv("PWD", here, 1);
+	if (getcwd(directory, sizeof(directory)))
+		setenv("PWD", directory, 1);
 }
 
-/* As a shell leaves them: none held back, and ignored what was ignored, but for what it waits by.
- */
-static void leave_signals(void)
+/* Reset the signals like a shell: none blocked; ignored ones stay ignored, except SIGCHLD. */
+static void reset_signals(void)
 {
 	sigset_t none;
 
@@ -158,8 +168,11 @@ static void leave_signals(void)
 	signal(SIGCHLD, SIG_DFL);
 }
 
-/* execvpe(3) looks in our own PATH: a default there must not become the server's. */
-static int execute(char **argv)
+/*
+ * Execute ARGV. execvpe(3) would search this process's PATH: without PATH, use the default and do
+ * not export it.
+ */
+static int execute_in_path(char **argv)
 {
 	_cleanup_free_ char *path = NULL;
 
@@ -184,45 +197,46 @@ static int execute(char **argv)
 	return -ENOENT;
 }
 
-int exec_server(const struct exec_server *start)
+int exec_server(const struct exec_server *server)
 {
-	_cleanup_strv_ struct strv words = { 0 };
+	_cleanup_strv_ struct strv argv = { 0 };
 	char device[32] = "";
 	int code, error, fd = -1;
 
-	/* A server runs with the caller's rights: root's are root's own, and others have none here.
-	 */
+	/* The server runs with the caller's rights. Only root's include capabilities. */
 	error = privs_caller_is_root() ? 0 : privs_clear_capabilities();
 	if (error < 0) {
-		diag_error("cannot give up privileges: %s", strerror(-error));
-		return START_SYSTEM;
+		diag_error("cannot drop privileges: %s", strerror(-error));
+		return MOUNT_EXIT_SYSTEM;
 	}
-	if (start->drop_privileges && !privs_can_drop_permanently()) {
-		diag_error("drop_privileges needs CAP_SYS_ADMIN and CAP_SETPCAP: run it as root");
-		return START_USAGE;
+	if (server->drop_privileges && !privs_can_drop_permanently()) {
+		diag_error(
+			"option 'drop_privileges' requires CAP_SYS_ADMIN and CAP_SETPCAP; run mount as root");
+		return MOUNT_EXIT_USAGE;
 	}
-	code = become_user(start);
-	if (code == 0 && start->drop_privileges)
-		code = mount_and_drop(start, &fd);
+	code = become_user(server);
+	if (code == 0 && server->drop_privileges)
+		code = mount_and_drop(server, &fd);
 	if (code != 0)
 		return code;
 	if (fd >= 0)
 		snprintf(device, sizeof(device), "/dev/fd/%d", fd);
-	strv_add(&words, start->type);
-	if (start->source)
-		strv_add(&words, start->source);
-	strv_add(&words, fd >= 0 ? device : start->mountpoint);
-	if (start->options) {
-		strv_add(&words, "-o");
-		strv_add(&words, start->options);
+	strv_add(&argv, server->type);
+	if (server->source)
+		strv_add(&argv, server->source);
+	strv_add(&argv, fd >= 0 ? device : server->mountpoint);
+	if (server->options) {
+		strv_add(&argv, "-o");
+		strv_add(&argv, server->options);
 	}
-	export_directory();
-	leave_signals();
-	error = words.failed ? -ENOMEM : execute(words.argv);
-	diag_error("no service for %s, and cannot start the server %s: %s", start->type,
-		   start->type, strerror(-error));
-	/* The kernel ends a mount whose /dev/fuse is closed, but leaves it in its place. */
+	export_pwd();
+	reset_signals();
+	error = argv.failed ? -ENOMEM : execute_in_path(argv.argv);
+	diag_error("%s: no service for this type, and cannot execute the server: %s", server->type,
+		   strerror(-error));
+	/* The kernel ends the connection when /dev/fuse is closed, but the mount remains. */
 	if (fd >= 0)
-		diag_warning("%s is left mounted: umount %s", start->mountpoint, start->mountpoint);
-	return START_FAILED;
+		diag_warning("%s: still mounted; try 'umount %s'", server->mountpoint,
+			     server->mountpoint);
+	return MOUNT_EXIT_FAILED;
 }

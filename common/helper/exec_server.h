@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A FUSE server without a service: started as libfuse's mount.fuse3 starts it, with its rights and
- * on its own. libfuse hands a quoted line to /bin/sh, which only finds the program and sets PWD;
- * here no shell reads anything, and the server sees the same.
+ * Execution of a FUSE server without a service, as by libfuse's mount.fuse3: outside the sandbox,
+ * with the caller's rights. libfuse passes a quoted command line to /bin/sh; here no shell is used,
+ * but the server's environment is the same.
  */
 #pragma once
 
 #include <stdbool.h>
 
 struct exec_server {
-	const char *type;   /* the program's name, looked for in PATH */
+	const char *type;   /* the program, searched for in PATH */
 	const char *source; /* or NULL */
 	const char *mountpoint;
-	const char *options;  /* for the server, comma-separated, or NULL */
-	const char *user;     /* the user to become, or NULL */
-	bool drop_privileges; /* mount first, and start it with no privilege at all */
+	const char *options;  /* comma-separated options for the server, or NULL */
+	const char *user;     /* run as this user; NULL: the caller */
+	bool drop_privileges; /* mount first, then execute the server without privileges */
 };
 
-/* Exit codes, as mount(8) has them. */
-enum { START_USAGE = 1, START_SYSTEM = 2, START_FAILED = 32 };
-
-/* Executes the server. Returns, after a message, only where that fails: the exit code. */
-int exec_server(const struct exec_server *start);
+/*
+ * Execute the server. This function returns only on failure, after printing a message. Return an
+ * exit status (enum mount_exit_status).
+ */
+int exec_server(const struct exec_server *server);

@@ -6,10 +6,10 @@
 
 #include <string.h>
 
-/* What fusermount3 takes where the file names none. */
+/* The default of fusermount3. */
 #define DEFAULT_MOUNT_MAX 1000
 
-static bool read_line(const char *line, struct fuse_conf *conf)
+static bool parse_line(const char *line, struct fuse_conf *conf)
 {
 	long limit;
 	int end = 0;
@@ -28,8 +28,8 @@ static bool read_line(const char *line, struct fuse_conf *conf)
 	return false;
 }
 
-/* What it would have forbidden is not known, and a caller may be behind that. */
-static void forbid(struct fuse_conf *conf, const char *name, int error)
+/* Allow no mount: a restriction may have been missed, and the caller may have caused the error. */
+static void forbid_mounts(struct fuse_conf *conf, const char *name, int error)
 {
 	*conf = (struct fuse_conf){ .mount_max = 0 };
 	diag_warning("%s: %s", name, strerror(error));
@@ -38,22 +38,22 @@ static void forbid(struct fuse_conf *conf, const char *name, int error)
 void fuse_conf_read(FILE *file, const char *name, struct fuse_conf *conf)
 {
 	_cleanup_free_ char *line = NULL;
-	size_t room = 0;
+	size_t size = 0;
 
 	*conf = (struct fuse_conf){ .mount_max = DEFAULT_MOUNT_MAX };
-	for (int number = 1; getline(&line, &room, file) >= 0; number++) {
+	for (int number = 1; getline(&line, &size, file) >= 0; number++) {
 		char *start = line + strspn(line, " \t");
 		size_t length = strcspn(start, "#\n");
 
 		while (length > 0 && strchr(" \t\r", start[length - 1]))
 			length--;
 		start[length] = '\0';
-		if (!read_line(start, conf))
-			diag_warning("%s:%d: not understood: %s", name, number, start);
+		if (!parse_line(start, conf))
+			diag_warning("%s:%d: invalid line ignored: %s", name, number, start);
 	}
-	/* A limit of the caller's on memory must not look like the end. */
+	/* With a memory limit of the caller, a failed getline(3) must not look like the end. */
 	if (!feof(file))
-		forbid(conf, name, errno);
+		forbid_mounts(conf, name, errno);
 }
 
 void fuse_conf_load(struct fuse_conf *conf)
@@ -62,7 +62,7 @@ void fuse_conf_load(struct fuse_conf *conf)
 
 	*conf = (struct fuse_conf){ .mount_max = DEFAULT_MOUNT_MAX };
 	if (!file && errno != ENOENT)
-		forbid(conf, FUSE_CONF_PATH, errno);
+		forbid_mounts(conf, FUSE_CONF_PATH, errno);
 	if (file)
 		fuse_conf_read(file, FUSE_CONF_PATH, conf);
 }

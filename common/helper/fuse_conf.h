@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * /etc/fuse.conf: what ordinary users may do. See fuse.conf in mount.fuse3(8).
- */
+/* The settings of /etc/fuse.conf for ordinary users, see mount.fuse3(8). */
 #pragma once
 
 #include <stdbool.h>
@@ -11,16 +9,18 @@
 
 struct fuse_conf {
 	bool user_allow_other;
-	long mount_max; /* how many FUSE mounts all users together may have; -1: no limit */
+	long mount_max; /* limit of FUSE mounts of all users together; -1: none */
 };
 
 /*
- * Reads FILE, called NAME in warnings, into CONF. Lines: a comment after '#', user_allow_other,
- * mount_max = N. Anything else grants nothing and is a warning with its line. A file
- * that cannot be read to its end allows no mount at all.
+ * Read FILE into CONF. Settings are user_allow_other and mount_max = N; '#' begins a comment. Print
+ * a warning for any other line, with NAME as the name of the file; it grants nothing. If FILE
+ * cannot be read to its end, CONF allows no mount.
  */
 void fuse_conf_read(FILE *file, const char *name, struct fuse_conf *conf);
 
-/* The same for FUSE_CONF_PATH; a file that is not there grants nothing; one that cannot be read no
- * mount at all. */
+/*
+ * Load FUSE_CONF_PATH into CONF. A missing file grants nothing; a file that cannot be read allows
+ * no mount.
+ */
 void fuse_conf_load(struct fuse_conf *conf);

@@ -8,7 +8,7 @@
 #include "base/interrupt.h"
 #include "base/parse.h"
 #include "config.h"
-#include "helper/policy.h"
+#include "helper/mountpoint_policy.h"
 #include "helper/session.h"
 #include "protocol/socket_dir.h"
 
@@ -17,22 +17,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Seconds until the first answer, and for the whole mount. */
-#define PATIENCE      30
-#define MOUNT_SECONDS 90
+#define FIRST_REPLY_TIMEOUT_S 30
+#define MOUNT_TIMEOUT_S       90
 
-/* Is there where systemd runs, see sd_booted(3). */
-#define SYSTEMD_RUNS "/run/systemd/system"
+/* This directory exists if systemd is running, see sd_booted(3). */
+#define SYSTEMD_DIR "/run/systemd/system"
 
-/* What interrupt.h handles in a way of its own: a caller may have had them ignored. */
-static const int handled[] = { SIGPIPE, SIGXFSZ, SIGALRM };
+/* The signals whose action interrupt.h changes. The caller may have ignored them. */
+static const int changed_signals[] = { SIGPIPE, SIGXFSZ, SIGALRM };
 
-#define HANDLED_COUNT ARRAY_SIZE(handled)
+#define CHANGED_SIGNAL_COUNT ARRAY_SIZE(changed_signals)
 
-/* The time for the whole mount; 0 where the command line gives none that makes sense. */
-static unsigned int mount_seconds(const struct mount_args *args)
+/* Return the time limit for the mount, or 0 if the command line contains an invalid one. */
+static unsigned int get_time_limit(const struct mount_args *args)
 {
-	unsigned int seconds = MOUNT_SECONDS;
+	unsigned int seconds = MOUNT_TIMEOUT_S;
 
 	for (const char *cursor = args->options.helper ? args->options.helper : "";;) {
 		_cleanup_free_ char *value = NULL;
@@ -45,158 +44,164 @@ static unsigned int mount_seconds(const struct mount_args *args)
 }
 
 /*
- * Opens the mountpoint, once: from here on it is this descriptor, whatever becomes of the name.
- * Users could make the last part of the name a symlink to a place that is not theirs.
+ * Open the mountpoint once: the descriptor stays valid even if the path leads elsewhere. A user
+ * could make the last component a symbolic link to a directory of another user.
  */
-static int open_mountpoint(const struct policy *policy, mode_t *modep)
+static int open_mountpoint(const struct authority *authority, mode_t *modep)
 {
-	const char *name = policy->args->mountpoint, *why = NULL;
+	const char *name = authority->args->mountpoint, *reason = NULL;
 	_cleanup_close_ int fd = -1;
 	struct stat status = { 0 };
 	int error;
 
-	fd = open(name, O_PATH | O_CLOEXEC | (policy->root ? 0 : O_NOFOLLOW));
-	error = fd < 0 || fstat(fd, &status) < 0 ? -errno : policy_mountpoint(policy, fd, &why);
+	fd = open(name, O_PATH | O_CLOEXEC | (authority->is_root ? 0 : O_NOFOLLOW));
+	error = fd < 0 || fstat(fd, &status) < 0 ? -errno
+						 : mountpoint_policy_check(authority, fd, &reason);
 	*modep = status.st_mode;
 	if (error < 0) {
-		diag_error("cannot mount on %s%s%s: %s", name, why ? ", " : "", why ? why : "",
-			   strerror(-error));
+		diag_error("%s: cannot mount on %s: %s%s%s", authority->args->source, name,
+			   reason ? reason : "", reason ? ": " : "", strerror(-error));
 		return error;
 	}
 	return take_fd(&fd);
 }
 
-static bool is_no_service(int error)
+static bool is_missing_service(int error)
 {
 	return error == -ENOENT || error == -ECONNREFUSED || error == -ENOBUFS;
 }
 
-/* Connects to the service; OPTIONAL: that there is none needs no word. */
-static enum mount_result connect_service(const struct mount_args *args, struct channel *channel,
-					 bool optional)
+/* Connect to the service. If it does not exist and IS_OPTIONAL is true, print nothing. */
+static enum helper_exit_status connect_service(const struct mount_args *args,
+					       struct channel *channel, bool is_optional)
 {
 	_cleanup_free_ char *path = NULL;
-	const char *why = NULL;
-	int error = socket_dir_find(args->subtype, &path, &why);
+	const char *reason = NULL;
+	int error = socket_dir_find(args->subtype, &path, &reason);
 
 	if (error == 0)
 		error = channel_connect(channel, path);
 	if (error == 0)
-		return MOUNT_RESULT_DONE;
-	if (optional && is_no_service(error))
-		return MOUNT_RESULT_NO_SERVICE;
-	if (is_no_service(error)) {
-		diag_error("no service for %s: %s (%s); try: systemctl enable --now fsvc-%s.socket",
-			   args->subtype, path ? path : SERVICE_SOCKET_DIR, strerror(-error),
-			   args->subtype);
-		return MOUNT_RESULT_NO_SERVICE;
+		return HELPER_EXIT_MOUNTED;
+	if (is_optional && is_missing_service(error))
+		return HELPER_EXIT_NO_SERVICE;
+	if (is_missing_service(error)) {
+		diag_error(
+			"%s: no service for this type: %s: %s; try 'systemctl enable --now fsvc-%s.socket'",
+			args->subtype, path ? path : SERVICE_SOCKET_DIR, strerror(-error),
+			args->subtype);
+		return HELPER_EXIT_NO_SERVICE;
 	}
-	diag_error("cannot use the service for %s%s%s: %s", args->subtype, why ? ": " : "",
-		   why ? why : "", strerror(-error));
-	return MOUNT_RESULT_FAILED;
+	diag_error("%s: cannot connect to the service: %s%s%s", args->subtype, reason ? reason : "",
+		   reason ? ": " : "", strerror(-error));
+	return HELPER_EXIT_FAILED;
 }
 
 /*
- * Where to read what the service has said itself. systemd names an instance after the connection:
- * its number, our pid (in later versions than 257 with more beside it), our uid.
+ * Write where to find the service's log to HINT. systemd's instance name contains the connection
+ * number, our process ID (with more after it since version 258) and our user ID.
  */
-static void name_log(char *log, size_t size)
+static void get_log_hint(char *hint, size_t size)
 {
-	if (access(SYSTEMD_RUNS, F_OK) < 0 && access(SERVICE_LOCK_FILE, F_OK) == 0)
-		snprintf(log, size, "; the service's log: what fsvc-listen says");
+	if (access(SYSTEMD_DIR, F_OK) < 0 && access(SERVICE_LOCK_FILE, F_OK) == 0)
+		snprintf(hint, size, "; see the log of fsvc-listen");
 	else
-		snprintf(log, size, "; the service's log: journalctl -u '*@*-%d[-_]*%d.service'",
-			 getpid(), geteuid());
+		snprintf(hint, size, "; try 'journalctl -u \"*@*-%d[-_]*%d.service\"'", getpid(),
+			 geteuid());
 }
 
-/* Says how it went, in one line. */
-static enum mount_result report(const struct session *session, int error)
+/* Print the result in one line. */
+static enum helper_exit_status report_result(const struct session *session, int error)
 {
 	const struct mount_args *args = session->args;
-	char log[128] = "";
+	char hint[128] = "";
 
 	if (error == 0 && session->reason[0])
-		diag_warning("%s on %s: %s", args->source, args->mountpoint, session->reason);
+		diag_warning("%s: mounted on %s: %s", args->source, args->mountpoint,
+			     session->reason);
 	if (error == 0)
-		return MOUNT_RESULT_DONE;
-	if (session->service_failed)
-		name_log(log, sizeof(log));
-	diag_error("cannot mount %s on %s: %s%s", args->source, args->mountpoint, session->reason,
-		   log);
-	return MOUNT_RESULT_FAILED;
+		return HELPER_EXIT_MOUNTED;
+	if (session->is_service_fault)
+		get_log_hint(hint, sizeof(hint));
+	diag_error("%s: cannot mount on %s: %s%s", args->source, args->mountpoint, session->reason,
+		   hint);
+	return HELPER_EXIT_FAILED;
 }
 
-static enum mount_result mount_line(const struct mount_args *args, const struct policy *policy,
-				    bool optional)
+static enum helper_exit_status mount_through_service(const struct mount_args *args,
+						     const struct authority *authority,
+						     bool is_optional)
 {
 	_cleanup_close_ int mountpoint = -1, interrupt = -1;
 	_cleanup_free_ char *source = NULL;
-	unsigned int seconds = mount_seconds(args);
-	struct session session = { .args = args, .policy = policy, .patience = PATIENCE };
-	enum mount_result code;
+	unsigned int time_limit_s = get_time_limit(args);
+	struct session session = { .args = args,
+				   .authority = authority,
+				   .first_reply_timeout_s = FIRST_REPLY_TIMEOUT_S };
+	enum helper_exit_status status;
 
-	if (seconds == 0) {
-		diag_error("%s wants 1 to %d seconds", OPTION_TIMEOUT, MAX_SECONDS);
-		return MOUNT_RESULT_FAILED;
+	if (time_limit_s == 0) {
+		diag_error("option '%s': expected 1 to %d seconds", OPTION_TIMEOUT, MAX_SECONDS);
+		return HELPER_EXIT_FAILED;
 	}
 	interrupt = interrupt_open();
 	if (interrupt < 0) {
 		diag_error("cannot prepare for signals: %s", strerror(-interrupt));
-		return MOUNT_RESULT_FAILED;
+		return HELPER_EXIT_FAILED;
 	}
 	session.channel = (struct channel){ .fd = -1,
-					    .deadline = deadline_in(seconds),
+					    .deadline = deadline_in(time_limit_s),
 					    .interrupt = interrupt };
-	/* They may be on a network that is gone, and nothing is left behind yet. */
+	/* Both paths may be on a network filesystem that hangs. Nothing needs cleaning up yet. */
 	interrupt_allow(session.channel.deadline);
 	if (args->source[0] != '/')
 		source = realpath(args->source, NULL);
-	mountpoint = open_mountpoint(policy, &session.mountpoint_mode);
+	mountpoint = open_mountpoint(authority, &session.mountpoint_mode);
 	interrupt_disallow();
 	if (mountpoint < 0)
-		return MOUNT_RESULT_FAILED;
-	channel_set_progress(&session.channel, "the service to take the connection");
-	code = connect_service(args, &session.channel, optional);
-	if (code != MOUNT_RESULT_DONE)
-		return code;
+		return HELPER_EXIT_FAILED;
+	channel_set_progress(&session.channel, "the service to accept the connection");
+	status = connect_service(args, &session.channel, is_optional);
+	if (status != HELPER_EXIT_MOUNTED)
+		return status;
 	session.mountpoint = mountpoint;
-	session.whole_source = source;
-	code = report(&session, session_run(&session));
+	session.absolute_source = source;
+	status = report_result(&session, session_run(&session));
 	channel_close(&session.channel);
-	return code;
+	return status;
 }
 
 int mount_request_has_service(const char *subtype)
 {
 	_cleanup_free_ char *path = NULL;
-	const char *why;
-	int error = socket_dir_find(subtype, &path, &why);
+	const char *reason;
+	int error = socket_dir_find(subtype, &path, &reason);
 
 	if (error == -EPERM)
 		return error;
 	return error == 0 && access(path, W_OK) == 0;
 }
 
-enum mount_result mount_request_run(const struct mount_args *args, bool optional)
+enum helper_exit_status mount_request_run(const struct mount_args *args, bool is_optional)
 {
-	_cleanup_policy_ struct policy policy = { 0 };
-	enum mount_result result;
-	struct sigaction actions[HANDLED_COUNT];
+	_cleanup_authority_ struct authority authority = { 0 };
+	enum helper_exit_status result;
+	struct sigaction actions[CHANGED_SIGNAL_COUNT];
 	sigset_t mask;
 
-	if (policy_load(&policy, args) < 0) {
-		diag_error("no memory");
-		return MOUNT_RESULT_FAILED;
+	if (authority_load(&authority, args) < 0) {
+		diag_error("out of memory");
+		return HELPER_EXIT_FAILED;
 	}
-	/* What the caller executes instead must not inherit the signals that are held back here. */
+	/* Restore the signals for a program that is executed instead. */
 	sigprocmask(SIG_SETMASK, NULL, &mask);
-	for (size_t i = 0; i < HANDLED_COUNT; i++)
-		sigaction(handled[i], NULL, &actions[i]);
-	result = mount_line(args, &policy, optional);
-	if (result != MOUNT_RESULT_NO_SERVICE)
+	for (size_t i = 0; i < CHANGED_SIGNAL_COUNT; i++)
+		sigaction(changed_signals[i], NULL, &actions[i]);
+	result = mount_through_service(args, &authority, is_optional);
+	if (result != HELPER_EXIT_NO_SERVICE)
 		return result;
-	for (size_t i = 0; i < HANDLED_COUNT; i++)
-		sigaction(handled[i], &actions[i], NULL);
+	for (size_t i = 0; i < CHANGED_SIGNAL_COUNT; i++)
+		sigaction(changed_signals[i], &actions[i], NULL);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	return result;
 }

@@ -1,29 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One mount through a service, from the command line to the last message: what fuservicemount3 and
- * mount.fuse3 share.
+ * One mount through a service, from the command line to the last message. fuservicemount3 and
+ * mount.fuse3 share it.
  */
 #pragma once
 
+#include "helper/exit_status.h"
 #include "protocol/mount_args.h"
 
-enum mount_result {
-	MOUNT_RESULT_DONE,
-	MOUNT_RESULT_FAILED,     /* nothing is mounted */
-	MOUNT_RESULT_NO_SERVICE, /* there is none, and nothing was tried */
-};
+#include <stdbool.h>
 
 /*
- * Returns 1 where there is a socket for SUBTYPE that the caller may write to, 0 where there is
- * none, and -EPERM for one that is not to be trusted: who took that for none would be led to do
- * without.
+ * Check for the service for SUBTYPE. Return 1 if there is a socket that the caller may write to; 0
+ * if not; or -EPERM if the socket is not trusted, so that an attacker who replaces it cannot make
+ * the caller mount without a service.
  */
 int mount_request_has_service(const char *subtype);
 
 /*
- * Mounts LINE, which has a source, a mountpoint and a subtype. What fails is said in one line, but
- * for MOUNT_RESULT_NO_SERVICE where the service is OPTIONAL. There signals
- * are as before, for what is executed instead; else one that came waits, and this process ends
- * anyway.
+ * Mount with ARGS, which have a source, a mountpoint and a subtype. If that fails, print one line;
+ * but if the service does not exist and IS_OPTIONAL is true, print nothing.
+ *
+ * Return HELPER_EXIT_NO_SERVICE only if nothing was tried. Then signal mask and handlers are
+ * restored, for a program that is executed instead. Otherwise signals stay blocked: the process is
+ * about to exit.
  */
-enum mount_result mount_request_run(const struct mount_args *args, bool optional);
+enum helper_exit_status mount_request_run(const struct mount_args *args, bool is_optional);

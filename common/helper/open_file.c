@@ -15,23 +15,23 @@
 #include <sys/stat.h>
 
 static int check_kind(const struct open_file_request *request, const struct stat *status,
-		      const char **why)
+		      const char **reason)
 {
 	if (S_ISBLK(status->st_mode))
 		return 0;
 	if (request->must_be_block) {
-		*why = "which is not a block device";
+		*reason = "not a block device";
 		return -ENOTBLK;
 	}
 	if (S_ISREG(status->st_mode))
 		return 0;
-	*why = "which is neither a regular file nor a block device";
+	*reason = "neither a regular file nor a block device";
 	return S_ISDIR(status->st_mode) ? -EISDIR : -EACCES;
 }
 
 /*
- * Opens what FOUND (O_PATH) refers to: the file that was looked at, whatever its name leads to by
- * now. O_NONBLOCK: a lease, or a drive without its medium, must not keep the helper waiting.
+ * Open the file of FOUND (O_PATH), even if its path leads elsewhere by now. O_NONBLOCK: a lease or
+ * a drive without a medium must not block the helper.
  */
 static int reopen(int found, uint32_t flags)
 {
@@ -40,31 +40,36 @@ static int reopen(int found, uint32_t flags)
 	return fd < 0 ? -errno : fd;
 }
 
-/* A mount with the file FOUND (O_PATH) alone, on which little can be done with it; or -1. */
-static int wall_in(int found, bool write)
+/*
+ * Create a mount of the file FOUND (O_PATH) that prevents writing, unless WRITE is true, and
+ * execution. Return it, or -1.
+ */
+static int create_private_mount(int found, bool write)
 {
 	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
 						     MOUNT_ATTR_NOEXEC };
-	int wall;
+	int private_mount;
 
-	/* noatime too: the kernel would look at each read(2) whether it may note the time. */
+	/* noatime saves the kernel a check for each read(2). */
 	if (!write) {
 		attributes.attr_set |= MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME;
 		attributes.attr_clr = MOUNT_ATTR__ATIME;
 	}
 	privs_raise();
-	wall = new_mount_api_clone(found);
-	if (wall >= 0 && new_mount_api_setattr(wall, &attributes, sizeof(attributes)) < 0)
-		wall = close_fd(wall);
+	private_mount = new_mount_api_clone(found);
+	if (private_mount >= 0 &&
+	    new_mount_api_setattr(private_mount, &attributes, sizeof(attributes)) < 0)
+		private_mount = close_fd(private_mount);
 	privs_lower();
-	return wall;
+	return private_mount;
 }
 
 static int open_regular(int found, uint32_t flags, struct opened_file *opened)
 {
-	opened->wall = wall_in(found, open_flags_write(flags));
-	/* Without O_CREAT, O_EXCL has a meaning for devices alone. */
-	return reopen(opened->wall < 0 ? found : opened->wall, flags & ~(uint32_t)O_EXCL);
+	opened->private_mount = create_private_mount(found, open_flags_write(flags));
+	/* Without O_CREAT, O_EXCL is only defined for devices. */
+	return reopen(opened->private_mount < 0 ? found : opened->private_mount,
+		      flags & ~(uint32_t)O_EXCL);
 }
 
 static int open_device(const struct open_file_request *request, int found, uint32_t flags)
@@ -85,14 +90,14 @@ static int set_block_size(int fd, uint32_t size)
 {
 	int wanted = (int)size, error;
 
-	/* The kernel wants CAP_SYS_ADMIN; the caller had the right to open this device. */
+	/* BLKBSZSET needs CAP_SYS_ADMIN. The caller had the right to open this device. */
 	privs_raise();
 	error = ioctl(fd, BLKBSZSET, &wanted) < 0 ? -errno : 0;
 	privs_lower();
 	return error;
 }
 
-/* What the server sees is what open(2) would have given it. */
+/* Clear O_NONBLOCK, which the service has not requested. */
 static int restore_blocking(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
@@ -100,9 +105,10 @@ static int restore_blocking(int fd)
 	return flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-int open_file(const struct open_file_request *request, struct opened_file *opened, const char **why)
+int open_file(const struct open_file_request *request, struct opened_file *opened,
+	      const char **reason)
 {
-	/* O_NOFOLLOW is about the name, and has done its work when the second open begins. */
+	/* O_NOFOLLOW applies to the path, not to the second open(2). */
 	uint32_t name_flags = request->flags & O_NOFOLLOW;
 	uint32_t flags = request->flags & ~(uint32_t)O_NOFOLLOW;
 	_cleanup_close_ int found = -1;
@@ -110,24 +116,24 @@ int open_file(const struct open_file_request *request, struct opened_file *opene
 	int error;
 
 	*opened = OPENED_FILE_NONE;
-	*why = NULL;
-	/* O_PATH touches nothing: opening a device node for real can rewind a tape. */
+	*reason = NULL;
+	/* O_PATH has no side effects; opening a device node can rewind a tape. */
 	found = open(request->path, O_PATH | O_CLOEXEC | (int)name_flags);
 	if (found < 0 || fstat(found, &status) < 0)
 		return -errno;
-	error = check_kind(request, &status, why);
+	error = check_kind(request, &status, reason);
 	if (error < 0)
 		return error;
 
 	opened->fd = S_ISBLK(status.st_mode) ? open_device(request, found, flags)
 					     : open_regular(found, flags, opened);
 	if (opened->fd == -EBUSY)
-		*why = "which is in use, perhaps mounted";
+		*reason = "in use, perhaps mounted";
 	if (opened->fd < 0)
 		return opened->fd;
 	if (request->block_size != 0 && S_ISBLK(status.st_mode)) {
 		error = set_block_size(opened->fd, request->block_size);
-		*why = "with a block size that the kernel refuses";
+		*reason = "block size refused by the kernel";
 		if (error < 0)
 			return error;
 	}
@@ -137,6 +143,6 @@ int open_file(const struct open_file_request *request, struct opened_file *opene
 void open_file_close(struct opened_file *opened)
 {
 	close_fd(opened->fd);
-	close_fd(opened->wall);
+	close_fd(opened->private_mount);
 	*opened = OPENED_FILE_NONE;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Opens a file for a service, with the caller's rights. Whether it may be opened was asked before,
- * of policy.h; here the file itself is looked at.
+ * Opening of files for the service, with the caller's rights. request_policy.h has decided whether
+ * the path may be opened; this module checks the file.
  */
 #pragma once
 
@@ -10,39 +10,37 @@
 
 struct open_file_request {
 	const char *path;
-	uint32_t flags;      /* O_*, as policy_open() has let through */
-	bool must_be_block;  /* refuse anything but a block device */
-	bool kernel_claims;  /* fuseblk: the kernel will claim the device itself */
-	uint32_t block_size; /* set on a block device, unless 0 */
+	uint32_t flags;      /* O_*, already checked by request_policy_check_open() */
+	bool must_be_block;  /* require a block device */
+	bool kernel_claims;  /* fuseblk: the kernel will open the device exclusively */
+	uint32_t block_size; /* block size to set on a block device, or 0 */
 };
 
-/* A file that was opened; open_file_close() closes both. */
+/* An opened file, released by open_file_close(). */
 struct opened_file {
-	int fd;   /* close-on-exec */
-	int wall; /* the mount that was made for it alone, or -1 */
+	int fd;            /* close-on-exec */
+	int private_mount; /* a mount of this file only, or -1 */
 };
 
-#define OPENED_FILE_NONE ((struct opened_file){ .fd = -1, .wall = -1 })
+#define OPENED_FILE_NONE ((struct opened_file){ .fd = -1, .private_mount = -1 })
 
 /*
- * Opens a regular file or a block device.
+ * Open a regular file or a block device.
  *
- * A regular file is opened through a mount of its own, where the kernel can and the caller may do
- * that (Linux 5.12, CAP_SYS_ADMIN): whoever gets the descriptor cannot open the file for writing
- * again by /proc/self/fd if it was opened for reading, although everybody may write it, and cannot
- * run what is in it. To give up that mount takes the kernel its time: open_file_close() is best
- * called when the descriptor has been handed over.
+ * A regular file is opened through a private mount of it, if the kernel and the caller's rights
+ * permit that (Linux 5.12, CAP_SYS_ADMIN). Then the service cannot reopen a read-only file for
+ * writing through /proc/self/fd, even if every user may write it, and cannot execute it. Releasing
+ * that mount takes time: call open_file_close() after the file descriptor has been sent.
  *
- * A device opened for writing is opened exclusively, so that nothing that is mounted or in use
- * elsewhere is written twice; where the kernel claims it later, it is only made sure that this can
- * be.
+ * A block device is opened for writing with O_EXCL, so that a mounted or used device is not written
+ * twice. If the kernel will open it exclusively itself, only check that it can.
  *
- * *WHY: why not, as in policy.h.
- * Returns 0 or a negative errno: -ENOTBLK, -EISDIR, -EACCES for what is neither; -EBUSY for a
- * device in use; or what open(2) says. Either way OPENED is to be closed.
+ * Return 0; -ENOTBLK, -EISDIR or -EACCES for another type of file; -EBUSY for a device in use; or
+ * an error of open(2). Store the reason, for a message, or NULL in *REASON. In all cases the caller
+ * releases OPENED with open_file_close().
  */
 int open_file(const struct open_file_request *request, struct opened_file *opened,
-	      const char **why);
+	      const char **reason);
 
 void open_file_close(struct opened_file *opened);
 

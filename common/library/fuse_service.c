@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The library's API (fuse_service.h): what libfuse knows, brought together with what service.h
- * does.
+ * The API of libfsvc, fuse_service.h: libfuse on one side, the service protocol on the other.
+ * Errors are logged with fuse_log().
  */
 #define FUSE_USE_VERSION 319
 
@@ -18,17 +18,17 @@
 
 struct fuse_service {
 	struct service *service;
-	mode_t format;         /* expected of the mountpoint */
-	struct options *noted; /* of the session made last; NULL: none has been seen */
+	mode_t mountpoint_format; /* required type of the mountpoint, or 0 */
+	struct options *noted;    /* of the last session that was created, or NULL */
 };
 
 /*
- * fuse_session_new() and fuse_new() are not told for which service a session is. There is one in a
- * process, since there is one descriptor 3.
+ * fuse_session_new() and fuse_new() have no argument for the service. There can be only one in a
+ * process, since there is only one file descriptor 3.
  */
 static struct fuse_service *accepted;
 
-/* Whether there has been one: then a service manager reads what this process writes. */
+/* true once a connection was accepted: then a service manager reads the output */
 static bool is_service;
 
 int fuse_service_accept(struct fuse_service **sfp)
@@ -112,7 +112,7 @@ char *fuse_service_cmdline(int argc, const char *const *argv, struct fuse_args *
 	return line;
 }
 
-/* Takes the word that is neither an option nor the value of one out of ARGS. */
+/* Remove the operand, which is neither an option nor its value, from ARGS. */
 static int take_mountpoint(struct fuse_args *args, char **mountpointp)
 {
 	int kept = 0, error = 0;
@@ -120,15 +120,14 @@ static int take_mountpoint(struct fuse_args *args, char **mountpointp)
 	*mountpointp = NULL;
 	for (int i = 0; i < args->argc; i++) {
 		bool is_value = i > 0 && strcmp(args->argv[i - 1], "-o") == 0;
-		bool is_place = i > 0 && !is_value && args->argv[i][0] != '-';
+		bool is_operand = i > 0 && !is_value && args->argv[i][0] != '-';
 
-		if (is_place && !*mountpointp) {
+		if (is_operand && !*mountpointp) {
 			*mountpointp = args->argv[i];
 			continue;
 		}
-		if (is_place) {
-			fuse_log(FUSE_LOG_ERR, "fuse service: what to do with '%s'?\n",
-				 args->argv[i]);
+		if (is_operand) {
+			fuse_log(FUSE_LOG_ERR, "fuse service: extra operand '%s'\n", args->argv[i]);
 			error = -EINVAL;
 		}
 		args->argv[kept++] = args->argv[i];
@@ -146,10 +145,12 @@ int fuse_service_parse_cmdline_sized(struct fuse_args *args, struct fuse_cmdline
 	struct fuse_args copy = FUSE_ARGS_INIT(0, NULL);
 
 	if (args->argc < 1) {
-		fuse_log(FUSE_LOG_ERR, "fuse service: the command line lacks the program's name\n");
+		fuse_log(FUSE_LOG_ERR, "fuse service: missing program name in the arguments\n");
 		return -1;
 	}
-	/* libfuse looks at the mountpoint, which is not there; the rest is its business. */
+	/*
+	 * fuse_parse_cmdline() would resolve the mountpoint, which does not exist in the sandbox.
+	 */
 	if (add_args(&copy, args->argc, args->argv) < 0 ||
 	    take_mountpoint(&copy, &mountpoint) < 0 || fuse_parse_cmdline(&copy, &parsed) != 0) {
 		fuse_opt_free_args(&copy);
@@ -196,10 +197,10 @@ int fuse_service_finish_file_requests(const struct fuse_service *sf)
 
 void fuse_service_expect_mount_format(struct fuse_service *sf, mode_t expected_fmt)
 {
-	sf->format = expected_fmt;
+	sf->mountpoint_format = expected_fmt;
 }
 
-static void forget_options(struct fuse_service *sf)
+static void free_options(struct fuse_service *sf)
 {
 	if (sf->noted)
 		options_free(sf->noted);
@@ -207,8 +208,7 @@ static void forget_options(struct fuse_service *sf)
 	sf->noted = NULL;
 }
 
-/* Adds to ARGS what of LIST libfuse is to see: what is the helper's business is not.
- */
+/* Add the options of LIST for libfuse to ARGS, without those for the helper. */
 static int pass_options(const char *list, struct fuse_args *args)
 {
 	_cleanup_free_ char *passed = NULL;
@@ -232,26 +232,27 @@ static int pass_options(const char *list, struct fuse_args *args)
 	return fuse_opt_add_arg(args, "-o") < 0 || fuse_opt_add_arg(args, passed) < 0 ? -ENOMEM : 0;
 }
 
-/* Sorts the options in ARGS into NOTED, and leaves in PASSED what libfuse knows. */
-static int sort_args(const struct fuse_args *args, struct options *noted, struct fuse_args *passed)
+/* Parse the options in ARGS into NOTED and leave the arguments for libfuse in PASSED. */
+static int parse_args(const struct fuse_args *args, struct options *noted, struct fuse_args *passed)
 {
 	int error = 0;
 
 	for (int i = 0; i < args->argc && error >= 0; i++) {
-		const char *word = args->argv[i], *list = NULL;
+		const char *argument = args->argv[i], *list = NULL;
 
-		if (i > 0 && strncmp(word, "-o", 2) == 0)
-			list = word[2] ? word + 2 : (i + 1 < args->argc ? args->argv[++i] : "");
-		else if (i > 0 && strcmp(word, "-r") == 0)
+		if (i > 0 && strncmp(argument, "-o", 2) == 0)
+			list = argument[2] ? argument + 2
+					   : (i + 1 < args->argc ? args->argv[++i] : "");
+		else if (i > 0 && strcmp(argument, "-r") == 0)
 			list = "ro";
 		if (list) {
 			error = options_parse(list, noted);
 			if (error >= 0)
 				error = pass_options(list, passed);
-		} else if (i > 0 && strcmp(word, "-n") == 0) {
-			error = options_add(&noted->table, word);
+		} else if (i > 0 && strcmp(argument, "-n") == 0) {
+			error = options_add(&noted->table, argument);
 		} else {
-			error = fuse_opt_add_arg(passed, word) < 0 ? -ENOMEM : 0;
+			error = fuse_opt_add_arg(passed, argument) < 0 ? -ENOMEM : 0;
 		}
 	}
 	return error;
@@ -264,13 +265,13 @@ int fuse_service_note_args(struct fuse_args *args)
 
 	if (!accepted)
 		return 0;
-	forget_options(accepted);
+	free_options(accepted);
 	accepted->noted = calloc(1, sizeof(*accepted->noted));
 	if (!accepted->noted)
 		return -ENOMEM;
-	error = sort_args(args, accepted->noted, &passed);
+	error = parse_args(args, accepted->noted, &passed);
 	if (error < 0) {
-		forget_options(accepted);
+		free_options(accepted);
 		fuse_opt_free_args(&passed);
 		return error;
 	}
@@ -279,7 +280,7 @@ int fuse_service_note_args(struct fuse_args *args)
 	return 0;
 }
 
-/* Gives /dev/fuse to the session, which closes it with itself. */
+/* Bind the session to /dev/fuse. The session closes it. */
 static int bind_session(struct service *service, struct fuse_session *se)
 {
 	char path[sizeof("/dev/fd/") + 10];
@@ -293,19 +294,34 @@ static int bind_session(struct service *service, struct fuse_session *se)
 	return 0;
 }
 
+static int request_mount(struct service *service, const struct service_mount *mount)
+{
+	const char *refused;
+	int error = service_request_mount(service, mount, &refused);
+
+	if (error < 0 && refused)
+		fuse_log(FUSE_LOG_ERR,
+			 "fuse service: mount request %s refused by the helper: %s\n", refused,
+			 strerror(-error));
+	return error;
+}
+
 int fuse_service_session_mount(struct fuse_service *sf, struct fuse_session *se,
 			       mode_t expected_fmt, struct fuse_cmdline_opts *opts)
 {
 	struct service_mount mount = { .mountpoint = opts->mountpoint,
-				       .format = expected_fmt ? expected_fmt : sf->format };
+				       .mountpoint_format = expected_fmt ? expected_fmt
+									 : sf->mountpoint_format };
 	struct mount_args args;
-	const char *wrong;
+	const char *invalid;
 	int error;
 
 	if (!sf->noted || !opts->mountpoint) {
-		fuse_log(FUSE_LOG_ERR, "fuse service: %s\n",
-			 sf->noted ? "no mountpoint"
-				   : "include fuse_service.h where the session is made");
+		fuse_log(
+			FUSE_LOG_ERR, "fuse service: %s\n",
+			sf->noted
+				? "missing mountpoint"
+				: "the source file that creates the session must include fuse_service.h");
 		return -EINVAL;
 	}
 	mount.fuseblk = sf->noted->blkdev;
@@ -314,7 +330,7 @@ int fuse_service_session_mount(struct fuse_service *sf, struct fuse_session *se,
 	mount.flags = (uint32_t)sf->noted->flags;
 
 	error = mount_args_parse(sf->service->argc, (const char *const *)sf->service->argv, &args,
-				 &wrong);
+				 &invalid);
 	if (error >= 0) {
 		mount.source = sf->noted->fsname ? sf->noted->fsname : args.source;
 		if (!mount.source)
@@ -322,7 +338,7 @@ int fuse_service_session_mount(struct fuse_service *sf, struct fuse_session *se,
 		error = bind_session(sf->service, se);
 	}
 	if (error >= 0)
-		error = service_request_mount(sf->service, &mount);
+		error = request_mount(sf->service, &mount);
 	mount_args_free(&args);
 	if (error < 0)
 		return error;
@@ -345,7 +361,7 @@ void fuse_service_release(struct fuse_service *sf)
 	if (!sf)
 		return;
 	service_close(sf->service);
-	forget_options(sf);
+	free_options(sf);
 	if (accepted == sf)
 		accepted = NULL;
 }
@@ -361,8 +377,10 @@ void fuse_service_destroy(struct fuse_service **sfp)
 	*sfp = NULL;
 }
 
-/* Whether stderr is the journal's own socket, which loses nothing: $JOURNAL_STREAM,
- * systemd.exec(5). */
+/*
+ * Return true if standard error is the socket of the journal, which needs no delay; see
+ * JOURNAL_STREAM in systemd.exec(5).
+ */
 static bool logs_to_journal(const struct stat *log)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
@@ -379,8 +397,10 @@ int fuse_service_exit(int ret)
 	struct stat log;
 
 	fflush(NULL);
-	/* Who reads from a socket may look up the sender by its pid, and must find it alive. A
-	 * file, a pipe or a terminal keeps what it has got. */
+	/*
+	 * The reader of a socket may look up the sender by its process ID, and the sender must
+	 * still exist. A file, pipe or terminal does not need this.
+	 */
 	if (is_service && fstat(STDERR_FILENO, &log) == 0 && S_ISSOCK(log.st_mode) &&
 	    !logs_to_journal(&log))
 		nanosleep(&time_to_read, NULL);

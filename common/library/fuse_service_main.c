@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * A service's whole life with libfuse's high-level API, as fuse_main() is for other servers.
- */
+/* The life of a service with libfuse's high-level API, as in fuse_main(). */
 #define FUSE_USE_VERSION 319
 
 #include "fuse_service.h"
@@ -14,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What fuse_main() returns, see its documentation in fuse.h. */
+/* The results of fuse_main(), see fuse.h. */
 enum {
 	SERVED = 0,
 	BAD_ARGUMENTS = 1,
@@ -35,7 +33,7 @@ static int serve(struct fuse *fuse, const struct fuse_cmdline_opts *opts)
 	if (!config)
 		return -ENOMEM;
 	fuse_loop_cfg_set_clone_fd(config, (unsigned int)opts->clone_fd);
-	/* libfuse 3.12 and later complain of their own word for "as many as there are" */
+	/* libfuse 3.12 and later warn about their own default, UINT_MAX. */
 	if (opts->max_idle_threads != UINT_MAX)
 		fuse_loop_cfg_set_idle_threads(config, opts->max_idle_threads);
 	fuse_loop_cfg_set_max_threads(config, opts->max_threads);
@@ -51,8 +49,8 @@ static int serve(struct fuse *fuse, const struct fuse_cmdline_opts *opts)
 }
 
 /*
- * From here on the filesystem writes back what it holds. libfuse would restore what signals do by
- * default before that, so that a service manager's word to end would kill it in the midst.
+ * Ignore signals while the filesystem writes back its data. libfuse would restore the default
+ * actions first, and SIGTERM from the service manager would kill the server during that.
  */
 static void ignore_signals(void)
 {
@@ -62,7 +60,7 @@ static void ignore_signals(void)
 		signal(numbers[i], SIG_IGN);
 }
 
-/* Mounts FUSE and serves it until it is unmounted. */
+/* Mount FUSE and serve it until it is unmounted. */
 static int mount_and_serve(struct fuse_service *sf, struct fuse *fuse,
 			   struct fuse_cmdline_opts *opts)
 {
@@ -73,7 +71,7 @@ static int mount_and_serve(struct fuse_service *sf, struct fuse *fuse,
 		return NO_SIGNAL_HANDLERS;
 	if (fuse_service_session_mount(sf, se, 0, opts) == 0 &&
 	    fuse_service_send_goodbye(sf, 0) == 0) {
-		/* Above 0 is the signal that ended the loop: an orderly end. */
+		/* A positive result is the signal that ended the loop: a clean exit. */
 		result = serve(fuse, opts) >= 0 ? SERVED : LOOP_FAILED;
 		ignore_signals();
 	}
@@ -92,9 +90,9 @@ int fuse_service_main_sized(struct fuse_service *sf, struct fuse_args *args,
 		fuse = fuse_new(args, op, op_size, user_data);
 		result = fuse ? mount_and_serve(sf, fuse, &opts) : NO_FILESYSTEM;
 	} else {
-		fuse_log(FUSE_LOG_ERR, "fuse service: a source and a mountpoint are needed\n");
+		fuse_log(FUSE_LOG_ERR, "fuse service: missing source or mountpoint\n");
 	}
-	/* Where the mount came to be, this does nothing. */
+	/* Does nothing if a goodbye was sent already. */
 	fuse_service_send_goodbye(sf, result);
 	if (fuse)
 		fuse_destroy(fuse);

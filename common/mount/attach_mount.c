@@ -30,9 +30,9 @@ int attach_mount(struct fuse_mount *mount, int mountpoint)
 }
 
 /*
- * Ends the FUSE connection of the mount that FD is on. A superblock that goes away asks its fuseblk
- * server to finish, and waits for the answer: a hostile one would never give it. Best effort, since
- * a plain fuse mount needs none of it.
+ * Abort the FUSE connection of the mount of FD. Without this, the destruction of a fuseblk
+ * superblock would wait for the server, and a hostile server never answers. Errors are ignored: a
+ * plain fuse mount does not need it.
  */
 static void abort_connection(int fd)
 {
@@ -40,16 +40,16 @@ static void abort_connection(int fd)
 	_cleanup_close_ int file = -1;
 	char path[sizeof(CONNECTIONS "//abort") + 20];
 
-	/* DONT_SYNC: the kernel answers from what it has, the server is not asked. */
+	/* AT_STATX_DONT_SYNC: the kernel answers without asking the server. */
 	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &status) < 0)
 		return;
-	/* The name is the kernel's own form of a device number: 12 bits of major, 20 of minor. */
+	/* The kernel's form of a device number: 12 bits of major, 20 bits of minor number. */
 	snprintf(path, sizeof(path), CONNECTIONS "/%u/abort",
 		 status.stx_dev_major << 20 | status.stx_dev_minor);
 	privs_raise();
 	file = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 	if (file >= 0)
-		(void)!write(file, "1", 1); /* or it has ended already */
+		(void)!write(file, "1", 1); /* Fails if the connection has ended. */
 	privs_lower();
 }
 

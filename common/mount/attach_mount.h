@@ -8,7 +8,7 @@
 
 /*
  * A mount made by create_mount() that is not finished yet. With the new mount API (Linux 5.2) it is
- * detached and nobody sees it. Without it, mount(2) has attached it already.
+ * detached and not visible. Without it, mount(2) has attached it already.
  */
 struct fuse_mount {
 	int fd;   /* the detached mount, or -1 */

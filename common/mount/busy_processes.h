@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who keeps a mount busy, as far as the caller may know: with a working directory, a root, a
- * program, an open or a mapped file on it, or with another mount.
+ * Processes and mounts that keep a mount busy, as far as the caller may see them. A process uses a
+ * mount with its working directory, root directory, program, open files or mapped files.
  */
 #pragma once
 
 #include "mount/mountinfo.h"
 
 /*
- * Writes into TEXT of SIZE bytes who uses MOUNT: "bash (123), cat (124) and 3 more", or "" where
- * nobody is seen. Asks the kernel alone: no server is waited for.
+ * Write the users of MOUNT to TEXT of SIZE bytes: "bash (123), cat (124) and 3 more", or "" if none
+ * is visible. Only the kernel is asked: a hanging server cannot delay the answer.
  */
 void busy_processes_describe(const struct mountinfo *mount, char *text, size_t size);

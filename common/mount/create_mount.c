@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-/* What the helper itself says to the kernel, and no service. */
+/* Add the options that only the helper may set. */
 static int add_private_options(const struct mount_spec *spec, char **list)
 {
 	char text[128];
@@ -25,29 +25,29 @@ static int add_private_options(const struct mount_spec *spec, char **list)
 	return options_add_unescaped(list, text);
 }
 
-static int configure(int context, unsigned int command, const char *key, const char *value)
+static int set_parameter(int context, unsigned int command, const char *key, const char *value)
 {
 	return new_mount_api_fsconfig(context, command, key, value, 0) < 0 ? -errno : 0;
 }
 
-static int configure_option(int context, const char *option)
+static int set_option(int context, const char *option)
 {
 	const char *value = option_value(option);
 	char key[64];
 
 	if (!value)
-		return configure(context, FSCONFIG_SET_FLAG, option, NULL);
+		return set_parameter(context, FSCONFIG_SET_FLAG, option, NULL);
 	if ((size_t)(value - option) > sizeof(key))
 		return -EINVAL;
 	snprintf(key, sizeof(key), "%.*s", (int)(value - option - 1), option);
-	return configure(context, FSCONFIG_SET_STRING, key, value);
+	return set_parameter(context, FSCONFIG_SET_STRING, key, value);
 }
 
-static int configure_list(int context, const char *list)
+static int set_options(int context, const char *list)
 {
 	while (*list) {
 		_cleanup_free_ char *option = strndup(list, strcspn(list, ","));
-		int error = option ? configure_option(context, option) : -ENOMEM;
+		int error = option ? set_option(context, option) : -ENOMEM;
 
 		if (error < 0)
 			return error;
@@ -57,8 +57,8 @@ static int configure_list(int context, const char *list)
 	return 0;
 }
 
-/* Flags of the superblock, by the names under which fsconfig(2) knows them. */
-static int configure_flags(int context, unsigned long flags)
+/* Set the flags of the superblock, by their names for fsconfig(2). */
+static int set_flags(int context, unsigned long flags)
 {
 	static const struct {
 		unsigned long flag;
@@ -74,14 +74,14 @@ static int configure_flags(int context, unsigned long flags)
 		int error = 0;
 
 		if (flags & names[i].flag)
-			error = configure(context, FSCONFIG_SET_FLAG, names[i].name, NULL);
+			error = set_parameter(context, FSCONFIG_SET_FLAG, names[i].name, NULL);
 		if (error < 0)
 			return error;
 	}
 	return 0;
 }
 
-/* Flags of the mount. Without a word on access times the kernel's default is relatime. */
+/* Return the attributes of the mount. Without a flag for access times the kernel uses relatime. */
 static unsigned int mount_attributes(unsigned long flags)
 {
 	static const struct {
@@ -100,7 +100,7 @@ static unsigned int mount_attributes(unsigned long flags)
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (flags & names[i].flag)
 			attributes |= names[i].attribute;
-	/* The three settings of access times exclude each other; the stricter one is taken. */
+	/* The three settings of access times exclude each other; the stricter one is used. */
 	if (flags & MS_STRICTATIME)
 		attributes |= MOUNT_ATTR_STRICTATIME;
 	else if (flags & MS_NOATIME)
@@ -108,7 +108,7 @@ static unsigned int mount_attributes(unsigned long flags)
 	return attributes;
 }
 
-/* The first error that the kernel left in the context: "e fuse: Bad value for 'max_read'". */
+/* Read the first error message of the context: "e fuse: Bad value for 'max_read'". */
 static void read_message(int context, char *message, size_t size)
 {
 	ssize_t length = read(context, message, size - 1);
@@ -127,17 +127,17 @@ static int build_superblock(int context, const struct mount_spec *spec)
 	int error = add_private_options(spec, &private);
 
 	if (error >= 0)
-		error = configure(context, FSCONFIG_SET_STRING, "source", spec->source);
+		error = set_parameter(context, FSCONFIG_SET_STRING, "source", spec->source);
 	if (error >= 0)
-		error = configure(context, FSCONFIG_SET_STRING, "subtype", spec->subtype);
+		error = set_parameter(context, FSCONFIG_SET_STRING, "subtype", spec->subtype);
 	if (error >= 0)
-		error = configure_flags(context, spec->flags);
+		error = set_flags(context, spec->flags);
 	if (error >= 0 && spec->options)
-		error = configure_list(context, spec->options);
+		error = set_options(context, spec->options);
 	if (error >= 0)
-		error = configure_list(context, private);
+		error = set_options(context, private);
 	if (error >= 0)
-		error = configure(context, FSCONFIG_CMD_CREATE, NULL, NULL);
+		error = set_parameter(context, FSCONFIG_CMD_CREATE, NULL, NULL);
 	return error;
 }
 
@@ -164,7 +164,7 @@ static int create_detached(const struct mount_spec *spec, struct fuse_mount *mou
 	return error;
 }
 
-/* Whether ROOT (O_PATH) is on a FUSE mount made for USER. */
+/* Return true if ROOT (O_PATH) is on a FUSE mount of USER. */
 static bool is_mount_of(int root, uid_t user)
 {
 	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
@@ -173,19 +173,20 @@ static bool is_mount_of(int root, uid_t user)
 }
 
 /*
- * Opens what was just mounted, by the name of its mountpoint, since a descriptor of that goes on
- * meaning what is covered now. Once: what is unmounted later is this, whatever becomes of the name.
+ * Open the root of the new mount by the path of the mountpoint: the descriptor of the mountpoint
+ * still refers to the directory below. It is opened once, so that discard_mount() unmounts this
+ * mount even if the path then leads elsewhere.
  */
-static int open_root(const char *place, uid_t user)
+static int open_root(const char *path, uid_t user)
 {
-	_cleanup_close_ int root = open(place, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int root = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
 	return root >= 0 && is_mount_of(root, user) ? take_fd(&root) : -1;
 }
 
 static int create_attached(const struct mount_spec *spec, struct fuse_mount *mount)
 {
-	_cleanup_free_ char *type = NULL, *data = NULL, *place = NULL;
+	_cleanup_free_ char *type = NULL, *data = NULL, *target = NULL;
 	struct fd_path path = fd_path(spec->mountpoint);
 	int error;
 
@@ -194,8 +195,8 @@ static int create_attached(const struct mount_spec *spec, struct fuse_mount *mou
 	if (add_private_options(spec, &data) < 0 ||
 	    asprintf(&type, "%s.%s", spec->fuseblk ? "fuseblk" : "fuse", spec->subtype) < 0)
 		return -ENOMEM;
-	place = realpath(path.text, NULL);
-	if (!place)
+	target = realpath(path.text, NULL);
+	if (!target)
 		return -errno;
 	privs_raise();
 	error = new_mount_api_mount(spec->source, path.text, type, spec->flags, data) < 0 ? -errno
@@ -203,13 +204,13 @@ static int create_attached(const struct mount_spec *spec, struct fuse_mount *mou
 	privs_lower();
 	if (error < 0)
 		return error;
-	mount->root = open_root(place, spec->user);
+	mount->root = open_root(target, spec->user);
 	return mount->root < 0 ? -ESTALE : 0;
 }
 
 /*
- * Whether the kernel has all calls of the new API. To find that out on the way would be
- * too late: a /dev/fuse takes part in one superblock only.
+ * Return true if the kernel has all calls of the new API. This cannot be found out by trying: a
+ * /dev/fuse can be used for one superblock only.
  */
 static bool has_new_api(void)
 {
@@ -223,14 +224,14 @@ static bool has_new_api(void)
 int create_mount(const struct mount_spec *spec, struct fuse_mount *mount, char *message,
 		 size_t size)
 {
-	struct mount_spec shortened = *spec;
+	struct mount_spec truncated = *spec;
 	char source[FUSE_MOUNT_MAX_SOURCE + 1];
 
 	message[0] = '\0';
 	*mount = FUSE_MOUNT_NONE;
 	snprintf(source, sizeof(source), "%s", spec->source);
 	if (!spec->fuseblk)
-		shortened.source = source;
-	return has_new_api() ? create_detached(&shortened, mount, message, size)
-			     : create_attached(&shortened, mount);
+		truncated.source = source;
+	return has_new_api() ? create_detached(&truncated, mount, message, size)
+			     : create_attached(&truncated, mount);
 }

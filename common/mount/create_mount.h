@@ -2,7 +2,7 @@
 /*
  * Creation of a FUSE superblock and its mount.
  *
- * With the new mount API (Linux 5.2) the mount is detached: nobody sees it until attach_mount().
+ * With the new mount API (Linux 5.2) the mount is detached and not visible until attach_mount().
  * Without it, mount(2) attaches it at once, and discard_mount() unmounts it if the server fails.
  * Only create_mount.c and attach_mount.c know the difference.
  *

@@ -10,7 +10,7 @@
 
 int mount_namespace_enter(const char *name)
 {
-	_cleanup_free_ char *here = getcwd(NULL, 0);
+	_cleanup_free_ char *directory = getcwd(NULL, 0);
 	_cleanup_close_ int fd = -1;
 	char path[64];
 
@@ -22,13 +22,13 @@ int mount_namespace_enter(const char *name)
 	if (fd < 0 || setns(fd, CLONE_NEWNS) < 0) {
 		int error = -errno;
 
-		diag_error("cannot enter the mount namespace %s: %s", name, strerror(-error));
+		diag_error("%s: cannot enter mount namespace: %s", name, strerror(-error));
 		return error;
 	}
-	/* The kernel has moved to the root directory; relative paths mean the same as before. */
-	if (!here || chdir(here) < 0) {
+	/* setns(2) changes to the root directory. Restore the directory, for relative paths. */
+	if (!directory || chdir(directory) < 0) {
 		diag_error(
-			"the working directory is not in the mount namespace %s: use absolute paths",
+			"%s: working directory does not exist in this mount namespace; use absolute paths",
 			name);
 		return -ENOENT;
 	}

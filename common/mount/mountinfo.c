@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* For the texts of one mount: paths and the superblock's options, a page each. */
-#define LONGEST_TEXTS ((size_t)4 * 4096)
+/* The maximum length of the strings of one mount: paths and options have at limit a page each. */
+#define MAX_STRINGS_SIZE ((size_t)4 * 4096)
 
-/* More mounts than these are counted one by one. */
-#define MOST_COUNTED 100000
+/* Above this limit, count the FUSE mounts in the mount table. */
+#define MAX_LISTED_MOUNTS 100000
 
 FILE *mountinfo_open(void)
 {
@@ -32,31 +32,32 @@ static bool is_octal(char c)
 
 char *mountinfo_unescape(char *text)
 {
-	char *to = text;
+	char *out = text;
 
 	if (!text)
 		return NULL;
-	for (const char *from = text; *from; to++) {
+	for (const char *from = text; *from; out++) {
 		if (from[0] == '\\' && is_octal(from[1]) && is_octal(from[2]) &&
 		    is_octal(from[3])) {
-			*to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+			*out = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 |
+				      (from[3] - '0'));
 			from += 4;
 		} else {
-			*to = *from++;
+			*out = *from++;
 		}
 	}
-	*to = '\0';
+	*out = '\0';
 	return text;
 }
 
 int mountinfo_next(FILE *table, struct mountinfo *mount)
 {
-	size_t room = 0;
+	size_t size = 0;
 	char *rest, *fields;
 
 	mountinfo_free(mount);
 	errno = 0;
-	if (getline(&mount->line, &room, table) < 0)
+	if (getline(&mount->line, &size, table) < 0)
 		return -errno;
 	/* ID PARENT MAJOR:MINOR ROOT TARGET FLAGS [TAGS...] - TYPE SOURCE OPTIONS */
 	rest = strstr(mount->line, " - ");
@@ -76,10 +77,10 @@ int mountinfo_next(FILE *table, struct mountinfo *mount)
 	return mount->target && mount->source && mount->options ? 1 : -EIO;
 }
 
-/* By the kernel's answer for one mount. Returns 0, or -1 where it gives none. */
-static int ask(int fd, struct mountinfo *mount)
+/* Use statmount(2). Return 0, or -1 if the kernel does not support it. */
+static int query_statmount(int fd, struct mountinfo *mount)
 {
-	const size_t size = sizeof(struct new_mount_api_status) + LONGEST_TEXTS;
+	const size_t size = sizeof(struct new_mount_api_status) + MAX_STRINGS_SIZE;
 	struct new_mount_api_status *status = calloc(1, size);
 
 	mountinfo_free(mount);
@@ -102,7 +103,7 @@ int mountinfo_find_by_fd(int fd, struct mountinfo *mount)
 	_cleanup_file_ FILE *table = NULL;
 	int id, more;
 
-	if (ask(fd, mount) == 0)
+	if (query_statmount(fd, mount) == 0)
 		return 0;
 	id = mountinfo_get_id(fd);
 	if (id < 0)
@@ -132,30 +133,31 @@ bool mountinfo_belongs_to(const struct mountinfo *mount, uid_t user)
 	return mountinfo_is_fuse(mount) && options_contain(mount->options, option);
 }
 
-/* Whether there are fewer than MOST mounts of any kind, which is quick to see. */
-static bool are_few(long most)
+/* Return true if there are fewer than LIMIT mounts of any type. This is fast. */
+static bool has_few_mounts(long limit)
 {
-	_cleanup_free_ uint64_t *ids =
-		most > 0 && most <= MOST_COUNTED ? calloc((size_t)most, sizeof(*ids)) : NULL;
-	long count = ids ? new_mount_api_list(ids, (size_t)most) : -1;
+	_cleanup_free_ uint64_t *ids = limit > 0 && limit <= MAX_LISTED_MOUNTS
+					       ? calloc((size_t)limit, sizeof(*ids))
+					       : NULL;
+	long count = ids ? new_mount_api_list(ids, (size_t)limit) : -1;
 
-	return count >= 0 && count < most;
+	return count >= 0 && count < limit;
 }
 
-int mountinfo_reaches_fuse_limit(long most)
+int mountinfo_reaches_fuse_limit(long limit)
 {
 	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
 	_cleanup_file_ FILE *table = NULL;
 	long count = 0;
 	int more;
 
-	if (are_few(most))
+	if (has_few_mounts(limit))
 		return 0;
 	table = mountinfo_open();
 	more = table ? 1 : -errno;
-	while (count < most && table && (more = mountinfo_next(table, &mount)) > 0)
+	while (count < limit && table && (more = mountinfo_next(table, &mount)) > 0)
 		count += mountinfo_is_fuse(&mount);
-	return more < 0 ? more : count >= most;
+	return more < 0 ? more : count >= limit;
 }
 
 int mountinfo_get_id(int fd)

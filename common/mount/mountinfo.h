@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The kernel's mount table, /proc/self/mountinfo, see proc(5), or statmount(2). To read it asks no
- * filesystem anything, so that none can make the reader wait.
+ * The kernel's mount table: /proc/self/mountinfo (proc(5)) or statmount(2). Reading it never
+ * involves a filesystem, so a hanging server cannot block the reader.
  */
 #pragma once
 
@@ -12,23 +12,24 @@
 struct mountinfo {
 	int id, parent;
 	unsigned int major, minor;
-	char *target, *type, *source, *options; /* the superblock's; names without escapes */
-	char *line;                             /* what they point into */
+	char *target, *type, *source,
+		*options; /* without escapes; options are those of the superblock */
+	char *line;       /* the buffer of these strings */
 };
 
-/* Opens the table. Returns it, or NULL and errno. */
+/* Open the mount table. Return the file, or NULL and errno. */
 FILE *mountinfo_open(void);
 
 /*
- * Reads the next mount of TABLE into MOUNT, releasing what was in there.
- * Returns 1, 0 at the end, or a negative errno.
+ * Read the next mount of TABLE into MOUNT and free its previous contents. Return 1, 0 at the end,
+ * or a negative errno.
  */
 int mountinfo_next(FILE *table, struct mountinfo *mount);
 
 /*
- * The mount that FD, which may be O_PATH, is on; MOUNT as above, but there may be no SOURCE, and
- * no subtype in TYPE. Before Linux 6.12 it takes the longer the more mounts there are.
- * Returns 0, -EINVAL where the mount cannot be seen from here, or another negative errno.
+ * Find the mount of FD (O_PATH is enough). MOUNT may lack SOURCE and the subtype in TYPE. Before
+ * Linux 6.12 the time is proportional to the number of mounts. Return 0, -EINVAL if the mount is
+ * not visible, or another negative errno.
  */
 int mountinfo_find_by_fd(int fd, struct mountinfo *mount);
 
@@ -36,24 +37,24 @@ void mountinfo_free(struct mountinfo *mount);
 
 #define _cleanup_mountinfo_ __attribute__((cleanup(mountinfo_free)))
 
-/* Replaces the kernel's and libmount's escapes, \NNN, in TEXT, and returns it. */
+/* Replace the escapes \NNN of the kernel and libmount in TEXT. Return TEXT, which may be NULL. */
 char *mountinfo_unescape(char *text);
 
-/* Whether it is a FUSE filesystem, of either kind. */
+/* Return true if the type is fuse or fuseblk, with or without a subtype. */
 bool mountinfo_is_fuse(const struct mountinfo *mount);
 
-/* Whether it is a FUSE filesystem that was mounted for USER. */
+/* Return true if it is a FUSE mount of USER. */
 bool mountinfo_belongs_to(const struct mountinfo *mount, uid_t user);
 
 /*
- * Whether there are at least MOST FUSE mounts, everybody's, as fusermount3 counts. Before Linux 6.8
- * it takes the longer the more mounts there are.
- * Returns 1, 0, or a negative errno.
+ * Return 1 if the number of FUSE mounts of all users is at least LIMIT, as counted by fusermount3;
+ * 0 if it is less; or a negative errno. Before Linux 6.8 the time is proportional to the number of
+ * mounts.
  */
-int mountinfo_reaches_fuse_limit(long most);
+int mountinfo_reaches_fuse_limit(long limit);
 
 /*
- * The id of the mount that FD, which may be O_PATH, is on (Linux 3.15). Nobody is asked but the
- * kernel. Returns it, or a negative errno.
+ * Return the mount ID of FD (O_PATH is enough; Linux 3.15), or a negative errno. Only the kernel is
+ * asked.
  */
 int mountinfo_get_id(int fd);

@@ -21,24 +21,27 @@
 #define SYS_pidfd_open 434 /* Linux 5.3, the same on every architecture */
 #endif
 
-/* Milliseconds: when a person wants to know, and how often to look at what poll(2) cannot see. */
-#define PATIENCE 2000
-#define PERIOD   100
+/* The poll interval if the kernel has no file descriptor for the event. */
+#define PROGRESS_AFTER_S 2
+#define POLL_INTERVAL_MS 100
 
-/* Whether FD is on a mountpoint, and not on a file somewhere below it. */
-static int find_by_place(int fd, struct mountinfo *mount)
+/* Find the mount of FD. Return -EINVAL if FD is not its root. */
+static int find_mount_at(int fd, struct mountinfo *mount)
 {
-	char place[PATH_MAX];
+	char path[PATH_MAX];
 	int error = mountinfo_find_by_fd(fd, mount);
 
 	if (error == 0)
-		error = fd_current_path(fd, place);
+		error = fd_current_path(fd, path);
 	if (error < 0)
 		return error;
-	return strcmp(place, mount->target) == 0 ? 0 : -EINVAL;
+	return strcmp(path, mount->target) == 0 ? 0 : -EINVAL;
 }
 
-/* Whether SHOWN, the source of a mount, is what is left of SOURCE. */
+/*
+ * Return true if SHOWN, the source in the mount table, is SOURCE, which the kernel may have
+ * truncated.
+ */
 static bool is_source(const char *shown, const char *source)
 {
 	size_t length = strlen(shown);
@@ -48,20 +51,20 @@ static bool is_source(const char *shown, const char *source)
 }
 
 /*
- * The place of the one FUSE mount of SOURCE. A relative path that is a file is no other file of
- * that name, which a server may have been told of in another directory.
+ * Find the only FUSE mount of SOURCE. If a relative path exists, it must be the same file: a server
+ * started in another directory may show the same relative path for another file.
  */
 static int find_source(const char *source, char **targetp)
 {
 	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
 	_cleanup_file_ FILE *table = mountinfo_open();
 	_cleanup_free_ char *absolute = realpath(source, NULL);
-	bool spelled = !absolute || source[0] == '/';
+	bool may_compare_text = !absolute || source[0] == '/';
 	int more = table ? 0 : -errno;
 
 	while (table && (more = mountinfo_next(table, &mount)) > 0) {
 		if (!mountinfo_is_fuse(&mount) ||
-		    !((spelled && is_source(mount.source, source)) ||
+		    !((may_compare_text && is_source(mount.source, source)) ||
 		      (absolute && is_source(mount.source, absolute))))
 			continue;
 		if (*targetp)
@@ -73,14 +76,14 @@ static int find_source(const char *source, char **targetp)
 	return more < 0 ? more : *targetp ? 0 : -EINVAL;
 }
 
-/* Opening without reading: the kernel does not ask the server, and it takes no right to. */
-static int open_place(const char *place, struct unmount *unmount)
+/* O_PATH: the kernel does not ask the server, and no permission is needed. */
+static int open_mountpoint(const char *path, struct unmount *unmount)
 {
-	unmount->fd = open(place, O_PATH | O_CLOEXEC);
-	return unmount->fd < 0 ? -errno : find_by_place(unmount->fd, &unmount->mount);
+	unmount->fd = open(path, O_PATH | O_CLOEXEC);
+	return unmount->fd < 0 ? -errno : find_mount_at(unmount->fd, &unmount->mount);
 }
 
-/* The server, for as long as it is the process that was recorded. */
+/* Find the recorded server if it is still running. */
 static void find_server(struct unmount *unmount)
 {
 	struct process recorded, found;
@@ -88,7 +91,9 @@ static void find_server(struct unmount *unmount)
 	if (utab_find_server(unmount->mount.target, &recorded) < 0)
 		return;
 	unmount->server_fd = (int)syscall(SYS_pidfd_open, recorded.pid, 0);
-	/* In this order: what has the number now, the descriptor has kept it. */
+	/*
+	 * Identify the process after opening the pidfd: the process ID cannot be reused in between.
+	 */
 	if (process_identify(recorded.pid, &found) == 0 && found.start == recorded.start)
 		unmount->server = found;
 	else
@@ -96,18 +101,18 @@ static void find_server(struct unmount *unmount)
 	unmount->worker_fd = close_fd(unmount->worker_fd);
 }
 
-int unmount_find(const char *word, struct unmount *unmount)
+int unmount_find(const char *name, struct unmount *unmount)
 {
 	_cleanup_free_ char *target = NULL;
-	int first = open_place(word, unmount), error = first;
+	int first_error = open_mountpoint(name, unmount), error = first_error;
 
-	if (first < 0) {
+	if (first_error < 0) {
 		unmount->fd = close_fd(unmount->fd);
-		error = find_source(word, &target);
+		error = find_source(name, &target);
 		if (error == 0)
-			error = open_place(target, unmount);
+			error = open_mountpoint(target, unmount);
 		else if (error == -EINVAL)
-			error = first;
+			error = first_error;
 	}
 	if (error < 0)
 		return error;
@@ -119,7 +124,7 @@ int unmount_find(const char *word, struct unmount *unmount)
 	return 0;
 }
 
-static int call(const char *path, int flags)
+static int call_umount(const char *path, int flags)
 {
 	int error;
 
@@ -129,38 +134,40 @@ static int call(const char *path, int flags)
 	return error;
 }
 
-/* The mountpoint by its name in its directory, which is held. */
-struct place {
+/* The mountpoint as a name in its open parent directory. */
+struct mountpoint_name {
 	int directory;
 	const char *name;
 };
 
-/* Whether the mount is what is seen there. Returns 1, 0 or a negative errno. */
-static int is_at(const struct place *place, const struct unmount *unmount)
+/* Return 1 if the mount is the one visible is_visible, 0 if not, or a negative errno. */
+static int is_visible_at(const struct mountpoint_name *mountpoint, const struct unmount *unmount)
 {
 	_cleanup_close_ int fd =
-		openat(place->directory, place->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		openat(mountpoint->directory, mountpoint->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	int id = fd < 0 ? -errno : mountinfo_get_id(fd);
 
 	return id < 0 ? id : id == unmount->mount.id;
 }
 
-/* The worker's life: its answer is read when the kernel lets it go. It keeps nobody waiting who
- * reads what this program says. */
-static _Noreturn void work(int answer, const char *path, int flags)
+/*
+ * Unmount in the worker process and send the result. Standard output and error are closed first, so
+ * that a pipe reader of this program does not wait for the worker.
+ */
+static _Noreturn void run_worker(int answer, const char *path, int flags)
 {
 	int error;
 
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		close(fd);
-	error = call(path, flags);
+	error = call_umount(path, flags);
 	(void)!write(answer, &error, sizeof(error));
 	_exit(0);
 }
 
 /*
- * Has a process of its own call umount2(2). Who unmounts a fuseblk is held there, not to be killed,
- * until the device has everything and the server has answered, which a hostile one never does.
+ * Call umount2(2) in a worker process. For fuseblk the call cannot be killed until the device has
+ * written everything and the server has answered; a hostile server never answers.
  */
 static int start_worker(struct unmount *unmount, const char *path, int flags)
 {
@@ -170,11 +177,11 @@ static int start_worker(struct unmount *unmount, const char *path, int flags)
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
-	/* A Ctrl-C is for who waits. */
+	/* Ctrl-C must not reach the worker. */
 	interrupt_block(&mask);
 	worker = fork();
 	if (worker == 0)
-		work(ends[1], path, flags);
+		run_worker(ends[1], path, flags);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	close(ends[1]);
 	unmount->worker_fd = ends[0];
@@ -184,14 +191,17 @@ static int start_worker(struct unmount *unmount, const char *path, int flags)
 	return -EAGAIN;
 }
 
-/* Until the worker has answered, or the mount is out of sight. Returns 0 or a negative errno. */
-static int wait_for_worker(struct unmount *unmount, const struct place *place)
+/*
+ * Wait until the worker has answered or the mount is no longer visible. Return 0 or a negative
+ * errno.
+ */
+static int wait_for_worker(struct unmount *unmount, const struct mountpoint_name *mountpoint)
 {
 	struct pollfd answer = { .fd = unmount->worker_fd, .events = POLLIN };
-	int error = -EIO; /* of a worker that was killed */
+	int error = -EIO; /* if the worker was killed */
 
-	while (poll(&answer, 1, PERIOD) <= 0)
-		if (is_at(place, unmount) != 1)
+	while (poll(&answer, 1, POLL_INTERVAL_MS) <= 0)
+		if (is_visible_at(mountpoint, unmount) != 1)
 			return 0;
 	if (read(unmount->worker_fd, &error, sizeof(error)) < 0)
 		error = -errno;
@@ -200,46 +210,45 @@ static int wait_for_worker(struct unmount *unmount, const struct place *place)
 }
 
 /*
- * By the name of the mountpoint in its directory: a mountpoint cannot be renamed or removed. A
- * descriptor on the mount would keep it busy, and is no better name of it: the kernel takes what is
- * mounted on top of it meanwhile, perhaps somebody else's.
+ * Unmount by the name of the mountpoint in its parent directory: a mountpoint cannot be renamed or
+ * removed. A file descriptor of the mount would keep it busy, and its /proc path leads to whatever
+ * is mounted on top of it, perhaps by another user.
  */
 static int unmount_by_name(struct unmount *unmount, int flags)
 {
 	_cleanup_free_ char *directory = strdup(unmount->mount.target), *path = NULL;
 	_cleanup_close_ int parent = -1;
 	char *name = directory ? strrchr(directory, '/') : NULL;
-	struct place place;
-	int there;
+	struct mountpoint_name mountpoint;
+	int is_visible;
 
 	if (!name)
 		return directory ? -EINVAL : -ENOMEM;
 	*name++ = '\0';
 	if (!*name)
-		return -EBUSY; /* the root directory: everything is in it */
+		return -EBUSY; /* the root directory is always busy */
 	parent = open(*directory ? directory : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0)
 		return -errno;
-	place = (struct place){ parent, name };
-	there = is_at(&place, unmount);
-	if (there <= 0)
-		return there < 0 ? there : -ESTALE;
+	mountpoint = (struct mountpoint_name){ parent, name };
+	is_visible = is_visible_at(&mountpoint, unmount);
+	if (is_visible <= 0)
+		return is_visible < 0 ? is_visible : -ESTALE;
 	if (asprintf(&path, "%s/%s", fd_path(parent).text, name) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}
 	unmount->fd = close_fd(unmount->fd);
 	flags |= UMOUNT_NOFOLLOW;
-	/* Without a process more, it is done here. */
-	return start_worker(unmount, path, flags) < 0 ? call(path, flags)
-						      : wait_for_worker(unmount, &place);
+	/* If no process can be started, unmount in this one. */
+	return start_worker(unmount, path, flags) < 0 ? call_umount(path, flags)
+						      : wait_for_worker(unmount, &mountpoint);
 }
 
-int unmount_run(struct unmount *unmount, int ways)
+int unmount_run(struct unmount *unmount, int flags)
 {
-	int flags =
-		(ways & UNMOUNT_FORCED ? MNT_FORCE : 0) | (ways & UNMOUNT_LAZY ? MNT_DETACH : 0);
-	int error = unmount_by_name(unmount, flags);
+	int error = unmount_by_name(unmount, (flags & UNMOUNT_FORCE ? MNT_FORCE : 0) |
+						     (flags & UNMOUNT_LAZY ? MNT_DETACH : 0));
 
 	if (error == 0)
 		utab_remove_mount(unmount->mount.target);
@@ -253,7 +262,7 @@ static bool is_readable(int fd)
 	return poll(&waits, 1, 0) > 0;
 }
 
-static bool is_worked_at(const struct unmount *unmount)
+static bool is_worker_running(const struct unmount *unmount)
 {
 	return unmount->worker_fd >= 0 && !is_readable(unmount->worker_fd);
 }
@@ -262,7 +271,7 @@ static bool has_ended(const struct unmount *unmount)
 {
 	struct process found;
 
-	if (is_worked_at(unmount))
+	if (is_worker_running(unmount))
 		return false;
 	if (unmount->server.pid == 0)
 		return true;
@@ -273,28 +282,29 @@ static bool has_ended(const struct unmount *unmount)
 }
 
 int unmount_wait(const struct unmount *unmount, int64_t deadline, int interrupt,
-		 void (*tell)(const struct unmount *unmount))
+		 void (*report_progress)(const struct unmount *unmount))
 {
-	int64_t patience = deadline_in(PATIENCE / 1000);
+	int64_t progress_at = deadline_in(PROGRESS_AFTER_S);
 
 	while (!has_ended(unmount)) {
 		struct pollfd waits[] = {
 			{ .fd = interrupt, .events = POLLIN },
-			{ .fd = is_worked_at(unmount) ? unmount->worker_fd : unmount->server_fd,
+			{ .fd = is_worker_running(unmount) ? unmount->worker_fd
+							   : unmount->server_fd,
 			  .events = POLLIN },
 		};
 		int left = deadline_left(deadline);
 
 		if (left == 0)
 			return -ETIMEDOUT;
-		if (tell && deadline_left(patience) == 0) {
-			tell(unmount);
-			tell = NULL;
+		if (report_progress && deadline_left(progress_at) == 0) {
+			report_progress(unmount);
+			report_progress = NULL;
 		}
-		if (tell && left > deadline_left(patience))
-			left = deadline_left(patience);
-		if (waits[1].fd < 0 && left > PERIOD)
-			left = PERIOD;
+		if (report_progress && left > deadline_left(progress_at))
+			left = deadline_left(progress_at);
+		if (waits[1].fd < 0 && left > POLL_INTERVAL_MS)
+			left = POLL_INTERVAL_MS;
 		if (poll(waits, 2, left) > 0 && waits[0].revents)
 			return -EINTR;
 	}

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * One FUSE mount's end. No step asks the filesystem itself anything: its server may be dead or
- * hostile.
- */
+/* Unmounting of a FUSE mount. No step asks the filesystem: the server may be dead or hostile. */
 #pragma once
 
 #include "base/process.h"
@@ -12,10 +9,10 @@
 
 struct unmount {
 	struct mountinfo mount;
-	int fd;                /* on the mount's root (O_PATH), or -1 */
-	struct process server; /* recorded, and alive when it was looked for; pid 0: none */
-	int server_fd;         /* its pidfd(2), or -1 */
-	int worker_fd;         /* readable when the kernel has done with it, or -1 */
+	int fd;                /* O_PATH: the root of the mount, or -1 */
+	struct process server; /* the recorded server, if it was still running; pid 0: none */
+	int server_fd;         /* a pidfd(2) of the server, or -1 */
+	int worker_fd; /* readable when umount2(2) has returned in the worker process, or -1 */
 };
 
 /* clang-format off */
@@ -23,37 +20,36 @@ struct unmount {
 /* clang-format on */
 
 /*
- * Finds the mount that WORD names: its mountpoint, in any spelling, or else its source. What it
- * finds is on top of others in the same place. UNMOUNT is UNMOUNT_NONE before, and unmount_free()
- * releases it, whatever is returned: 0; -EINVAL where nothing is mounted there; -ENOTUNIQ for the
- * source of several mounts; -EMEDIUMTYPE for a mount that is not FUSE's; -EPERM for one that is
- * another user's; or what open(2) says of WORD.
+ * Find the FUSE mount that NAME denotes: its mountpoint or, otherwise, its source. If several
+ * mounts are stacked on the mountpoint, it is the topmost. UNMOUNT must be UNMOUNT_NONE, and the
+ * caller releases it with unmount_free() in all cases. Return 0; -EINVAL if nothing is mounted
+ * there; -ENOTUNIQ if NAME is the source of several mounts; -EMEDIUMTYPE if it is not a FUSE mount;
+ * -EPERM if it is a mount of another user; or an error of open(2).
  */
-int unmount_find(const char *word, struct unmount *unmount);
+int unmount_find(const char *name, struct unmount *unmount);
 
-/* Ways to unmount: neither, one, or both. */
+/* Flags of unmount_run(), which can be combined. */
 enum {
-	UNMOUNT_ORDERLY = 0,
-	UNMOUNT_FORCED = 1, /* umount2(2), MNT_FORCE: what is not written back yet is lost */
-	UNMOUNT_LAZY = 2, /* MNT_DETACH: out of sight at once, ended when nobody uses it any more */
+	UNMOUNT_NORMAL = 0,
+	UNMOUNT_FORCE = 1, /* MNT_FORCE: data that is not written back is lost */
+	UNMOUNT_LAZY = 2,  /* MNT_DETACH: detach now, unmount when no longer busy */
 };
 
 /*
- * Unmounts it, and takes its entry out of the mount table. The flags are those of umount2(2),
- * Linux 2.6.34. What is fuseblk is out of sight by then, and the kernel may still be waiting for
- * the device and the server: a process of its own does, which goes on whatever becomes of this one.
- * Returns 0; -EBUSY; -ESTALE where meanwhile another mount is in the place; or what umount2(2)
- * says.
+ * Unmount and remove the entry in utab. FLAGS are UNMOUNT_*; umount2(2) has them since Linux
+ * 2.6.34. For fuseblk the kernel may then still wait for the device and the server. A worker
+ * process waits for that, even if this process exits. Return 0; -EBUSY; -ESTALE if another mount
+ * has taken its mountpoint; or an error of umount2(2).
  */
-int unmount_run(struct unmount *unmount, int ways);
+int unmount_run(struct unmount *unmount, int flags);
 
 /*
- * Waits until the kernel has done with the mount and the server is gone, but no longer than until
- * DEADLINE (see channel.h), or until INTERRUPT, a signalfd(2), is readable. TELL, which may be
- * NULL, is called once when it takes longer than a person waits without a word.
- * Returns 0, also where no server is known; -ETIMEDOUT; or -EINTR.
+ * Wait until the kernel has finished unmounting and the server has exited, at most until DEADLINE
+ * (see deadline.h) or until INTERRUPT, a signalfd(2), is readable. If it takes longer than 2 s,
+ * call REPORT_PROGRESS once unless it is NULL. Return 0, also if the server is unknown; -ETIMEDOUT;
+ * or -EINTR.
  */
 int unmount_wait(const struct unmount *unmount, int64_t deadline, int interrupt,
-		 void (*tell)(const struct unmount *unmount));
+		 void (*report_progress)(const struct unmount *unmount));
 
 void unmount_free(struct unmount *unmount);

@@ -20,36 +20,35 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* As libmount names them. */
+/* the paths of libmount */
 #define DIRECTORY "/run/mount"
 #define TABLE     DIRECTORY "/utab"
 #define NEW_TABLE DIRECTORY "/utab.fsvc"
 #define LOCK      DIRECTORY "/utab.lock"
 #define EVENT     DIRECTORY "/utab.event"
 
-/* What belongs to nobody but us in an entry: its ATTRS, which libmount keeps and does not read. */
+/* The server is recorded in ATTRS, which libmount keeps but does not read. */
 #define OUR_ATTRIBUTE    "fsvc.server="
 #define SERVER_ATTRIBUTE OUR_ATTRIBUTE "%d:%" PRIu64
 #define SERVER_PATTERN   OUR_ATTRIBUTE "%d:%" SCNu64
 
 /*
- * A table of this size is looked through for what helpers have left that were killed between entry
- * and mount: who kills his own again and again is not to fill it. Mounts alone are seldom so many.
+ * Above this size, remove entries of helpers that were killed between recording and mounting: a
+ * user who kills helpers must not write_table the table.
  */
-#define LARGE_TABLE (1 << 20)
+#define MAX_CLEAN_TABLE_SIZE (1 << 20)
 
-/* Seconds for the lock, which anybody may take who can read its file, and looks each (in ns). */
-#define PATIENCE 5
-#define PERIOD   2000000
+/* Timeout and poll interval for the lock, which every user who can read its file can hold. */
+#define LOCK_TIMEOUT_S   5
+#define LOCK_INTERVAL_NS 2000000
 
-/* One change: an entry to add, or the target of one to take away and an option that it has. */
+/* A change: an entry to add; or, to remove, a target and an option of the entry. */
 struct change {
 	const struct utab_entry *entry;
 	bool remove;
 };
 
-/* In an entry a blank ends a value: it stands there as \NNN, and so does what could look like one.
- */
+/* Write VALUE with escapes \NNN: a space would end it. */
 static void write_value(FILE *table, const char *name, const char *value)
 {
 	fputs(name, table);
@@ -72,9 +71,11 @@ static void write_entry(FILE *table, const struct utab_entry *entry)
 	putc('\n', table);
 }
 
-/* The value in LINE that NAME, with the blank before it, introduces, in a copy without escapes; or
- * NULL. */
-static char *value_of(const char *line, const char *name)
+/*
+ * Return an unescaped copy_lines of the value in LINE after NAME, which includes the space before
+ * it, or NULL.
+ */
+static char *get_value(const char *line, const char *name)
 {
 	const char *found = strstr(line, name);
 	char *value = found ? strdup(found + strlen(name)) : NULL;
@@ -84,118 +85,121 @@ static char *value_of(const char *line, const char *name)
 	return mountinfo_unescape(value);
 }
 
-/* Whether LINE is the entry of TARGET, with OPTION, or NULL, among its options. */
-static bool is_of(const char *line, const char *target, const char *option)
+/* Return true if LINE is an entry for TARGET with OPTION; a NULL option matches always. */
+static bool is_entry_for(const char *line, const char *target, const char *option)
 {
-	_cleanup_free_ char *value = value_of(line, " TARGET="), *options = NULL;
+	_cleanup_free_ char *value = get_value(line, " TARGET="), *options = NULL;
 
 	if (!value || strcmp(value, target) != 0)
 		return false;
 	if (option)
-		options = value_of(line, " OPTS=");
+		options = get_value(line, " OPTS=");
 	return !option || options_contain(options, option);
 }
 
 /*
- * The number, from 1, of the last line of TARGET and OPTION, see is_of(): what is on top of others
- * is mounted last. *LINEP gets the line. 0 where there is none.
+ * Return the number, from 1, of the last line for TARGET and OPTION, or 0, and store the line in
+ * *LINEP. The last line belongs to the topmost mount.
  */
 static size_t find_last(FILE *table, const char *target, const char *option, char **linep)
 {
 	_cleanup_free_ char *line = NULL;
-	size_t room = 0, found = 0;
+	size_t size = 0, found = 0;
 
-	for (size_t number = 1; getline(&line, &room, table) >= 0; number++) {
-		if (!is_of(line, target, option))
+	for (size_t number = 1; getline(&line, &size, table) >= 0; number++) {
+		if (!is_entry_for(line, target, option))
 			continue;
 		found = number;
 		free(*linep);
 		*linep = take_pointer(line);
-		room = 0;
+		size = 0;
 	}
 	rewind(table);
 	return found;
 }
 
-static int compare(const void *one, const void *other)
+static int compare_strings(const void *one, const void *other)
 {
 	return strcmp(*(char *const *)one, *(char *const *)other);
 }
 
-/* Where anything is mounted, in order. Returns 0 or a negative errno. */
+/* List all mountpoints, sorted. Return 0 or a negative errno. */
 static int list_targets(struct strv *targets)
 {
 	_cleanup_mountinfo_ struct mountinfo mount = { 0 };
-	_cleanup_file_ FILE *kernels = mountinfo_open();
-	int more = kernels ? 0 : -errno;
+	_cleanup_file_ FILE *mounts = mountinfo_open();
+	int more = mounts ? 0 : -errno;
 
-	while (kernels && (more = mountinfo_next(kernels, &mount)) > 0)
+	while (mounts && (more = mountinfo_next(mounts, &mount)) > 0)
 		strv_add(targets, mount.target);
 	if (more < 0 || targets->failed)
 		return more < 0 ? more : -ENOMEM;
 	if (targets->count > 0)
-		qsort(targets->argv, targets->count, sizeof(char *), compare);
+		qsort(targets->argv, targets->count, sizeof(char *), compare_strings);
 	return 0;
 }
 
-/* Whether LINE is an entry of ours for a place where nothing is mounted. */
-static bool is_left_behind(const char *line, const struct strv *targets)
+/* Return true if LINE is an entry of ours for a path that is not a mountpoint. */
+static bool is_stale(const char *line, const struct strv *targets)
 {
-	_cleanup_free_ char *target = value_of(line, " TARGET=");
+	_cleanup_free_ char *target = get_value(line, " TARGET=");
 
 	return target && strstr(line, " ATTRS=" OUR_ATTRIBUTE) &&
-	       !bsearch(&target, targets->argv, targets->count, sizeof(char *), compare);
+	       !bsearch(&target, targets->argv, targets->count, sizeof(char *), compare_strings);
 }
 
 /*
- * All lines of OLD but the one with number WITHOUT, if any, and those left behind, if TARGETS are
- * known. Returns 0 or a negative errno: a line for which a limit of the caller's leaves no memory
- * looks like the end, and is not.
+ * Copy the lines of OLD except line number SKIPPED and, if TARGETS is not empty, stale ones. Return
+ * 0 or a negative errno: if the caller has limited the memory, a failed getline(3) looks like the
+ * end of the file.
  */
-static int copy(FILE *old, FILE *table, size_t without, const struct strv *targets)
+static int copy_lines(FILE *old, FILE *table, size_t skipped, const struct strv *targets)
 {
 	_cleanup_free_ char *line = NULL;
-	size_t room = 0;
+	size_t size = 0;
 
-	for (size_t number = 1; getline(&line, &room, old) >= 0; number++)
-		if (number != without && (targets->count == 0 || !is_left_behind(line, targets)))
+	for (size_t number = 1; getline(&line, &size, old) >= 0; number++)
+		if (number != skipped && (targets->count == 0 || !is_stale(line, targets)))
 			fputs(line, table);
 	return feof(old) ? 0 : -EIO;
 }
 
-/* Fills the new table, which takes the place of the old one by rename(2). */
-static int fill(FILE *table, const struct change *change)
+/* Write the changed table to TABLE. */
+static int write_table(FILE *table, const struct change *change)
 {
 	_cleanup_strv_ struct strv targets = { 0 };
 	_cleanup_file_ FILE *old = fopen(TABLE, "re");
 	_cleanup_free_ char *line = NULL;
 	struct stat status;
-	size_t without = 0;
+	size_t skipped = 0;
 	int error = 0;
 
 	if (!old && errno != ENOENT)
 		return -errno;
-	if (old && fstat(fileno(old), &status) == 0 && status.st_size > LARGE_TABLE)
+	if (old && fstat(fileno(old), &status) == 0 && status.st_size > MAX_CLEAN_TABLE_SIZE)
 		error = list_targets(&targets);
 	if (old && change->remove)
-		without = find_last(old, change->entry->target, change->entry->options, &line);
+		skipped = find_last(old, change->entry->target, change->entry->options, &line);
 	if (old && error == 0)
-		error = copy(old, table, without, &targets);
+		error = copy_lines(old, table, skipped, &targets);
 	if (error < 0)
 		return error;
 	if (!change->remove)
 		write_entry(table, change->entry);
 	if (fflush(table) == EOF || fchmod(fileno(table), 0644) < 0)
 		return -errno;
-	/* What could not be written before is lost, and not written by the last flush. */
+	/* An error of an earlier write is not reported by fflush(3). */
 	return ferror(table) ? -EIO : 0;
 }
 
-/* The lock is held: what is there under the new table's name was left behind. */
-static int replace(const struct change *change)
+/*
+ * Replace the table by rename(2). The lock is held, so an existing new table is left from a killed
+ * process.
+ */
+static int replace_table(const struct change *change)
 {
 	_cleanup_file_ FILE *table = fopen(NEW_TABLE, "we");
-	int error = table ? fill(table, change) : -errno;
+	int error = table ? write_table(table, change) : -errno;
 
 	if (error == 0 && rename(NEW_TABLE, TABLE) < 0)
 		error = -errno;
@@ -204,11 +208,11 @@ static int replace(const struct change *change)
 	return error;
 }
 
-/* Takes the lock that libmount takes too. Returns its descriptor, or a negative errno. */
-static int lock(void)
+/* Take libmount's lock. Return its file descriptor, or a negative errno. */
+static int take_lock(void)
 {
-	const struct timespec period = { .tv_nsec = PERIOD };
-	int64_t deadline = deadline_in(PATIENCE);
+	const struct timespec period = { .tv_nsec = LOCK_INTERVAL_NS };
+	int64_t deadline = deadline_in(LOCK_TIMEOUT_S);
 	int fd = open(LOCK, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
 
 	if (fd < 0)
@@ -225,7 +229,7 @@ static int lock(void)
 	return fd;
 }
 
-static int apply(void *argument)
+static int apply_change(void *argument)
 {
 	const struct change *change = argument;
 	_cleanup_close_ int locked = -1;
@@ -235,11 +239,14 @@ static int apply(void *argument)
 		return 0;
 	if (mkdir(DIRECTORY, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	locked = lock();
+	locked = take_lock();
 	if (locked < 0)
 		return locked;
-	error = replace(change);
-	/* Who watches the table waits until the lock is closed, or, since util-linux 2.39, this. */
+	error = replace_table(change);
+	/*
+	 * Notify programs that watch the table, like util-linux since 2.39; earlier ones watch the
+	 * lock.
+	 */
 	close_fd(open(EVENT, O_WRONLY | O_CLOEXEC));
 	return error;
 }
@@ -248,19 +255,19 @@ int utab_add(const struct utab_entry *entry)
 {
 	if (!entry->options && entry->server.pid == 0)
 		return 0;
-	return privs_run_as_root(apply, &(struct change){ .entry = entry });
+	return privs_run_as_root(apply_change, &(struct change){ .entry = entry });
 }
 
 void utab_remove(const char *target, const char *option)
 {
 	struct utab_entry entry = { .target = target, .options = option };
 
-	privs_run_as_root(apply, &(struct change){ .entry = &entry, .remove = true });
+	privs_run_as_root(apply_change, &(struct change){ .entry = &entry, .remove = true });
 }
 
 static int read_server(const char *line, struct process *server)
 {
-	_cleanup_free_ char *value = value_of(line, " ATTRS=");
+	_cleanup_free_ char *value = get_value(line, " ATTRS=");
 
 	if (value && sscanf(value, SERVER_PATTERN, &server->pid, &server->start) == 2)
 		return 0;
@@ -278,22 +285,22 @@ int utab_find_server(const char *target, struct process *server)
 								  : -ENOENT;
 }
 
-int utab_for_each_server(void (*take)(void *argument, const struct utab_entry *entry),
+int utab_for_each_server(void (*function)(void *argument, const struct utab_entry *entry),
 			 void *argument)
 {
 	_cleanup_file_ FILE *table = fopen(TABLE, "re");
 	_cleanup_free_ char *line = NULL;
-	size_t room = 0;
+	size_t size = 0;
 
 	if (!table)
 		return errno == ENOENT ? 0 : -errno;
-	while (getline(&line, &room, table) >= 0) {
-		_cleanup_free_ char *source = value_of(line, "SRC="),
-				    *target = value_of(line, " TARGET=");
+	while (getline(&line, &size, table) >= 0) {
+		_cleanup_free_ char *source = get_value(line, "SRC="),
+				    *target = get_value(line, " TARGET=");
 		struct utab_entry entry = { .source = source, .target = target };
 
 		if (source && target && read_server(line, &entry.server) == 0)
-			take(argument, &entry);
+			function(argument, &entry);
 	}
 	return 0;
 }
@@ -320,10 +327,10 @@ int utab_find_server(const char *target, struct process *server)
 	return -ENOENT;
 }
 
-int utab_for_each_server(void (*take)(void *argument, const struct utab_entry *entry),
+int utab_for_each_server(void (*function)(void *argument, const struct utab_entry *entry),
 			 void *argument)
 {
-	(void)take, (void)argument;
+	(void)function, (void)argument;
 	return 0;
 }
 

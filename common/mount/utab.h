@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * User space's part of the mount table, libmount's /run/mount/utab: options that only umount(8),
- * mount(8) and findmnt(8) mean (x-systemd.automount, nofail, ...), and the server behind a mount,
- * for which fsvc-umount waits. The kernel's part needs nobody to keep it.
+ * The mount table of user space, libmount's /run/mount/utab. It has options that only mount(8),
+ * umount(8) and findmnt(8) use (x-systemd.automount, nofail, ...) and the process ID of the server,
+ * for which fsvc-umount waits.
  *
- * This is not done by libmount, since it is done for each mount, and for users by root: libmount
- * and what it needs take as much time as all else, more memory than all else, and are ten times
- * this program to read. It also waits for the lock, which any user can hold, without end.
+ * libmount itself is not used: the table is written for each mount, for users by a root process.
+ * libmount needs as much time as everything else and more memory, has ten times the code of this
+ * program, and waits without a limit for a lock that any user can hold.
  *
- * Where the build leaves it out (-Dmount_table=false), nothing is recorded and nothing found.
+ * If the build option mount_table is false, nothing is recorded or found.
  *
- * The table is root's: whoever the caller is, it is written by a process that has root's user id
+ * The table belongs to root. For other callers it is written by a child process with root's user ID
  * and no capability.
  */
 #pragma once
@@ -19,34 +19,34 @@
 
 struct utab_entry {
 	const char *source;
-	const char *target; /* absolute, no symlink in it */
+	const char *target; /* absolute, without symbolic links */
 	const char *type;
 	const char *options; /* comma-separated, or NULL */
 	struct process server;
 };
 
 /*
- * Records ENTRY, unless there is neither an option nor a server in it. Before the mount is in
- * place, so that who learns of the mount finds its options.
- * Returns 0, or a negative errno: -ETIMEDOUT where somebody keeps the table locked.
+ * Record ENTRY, unless it has neither an option nor a server. Call this before the mount is
+ * attached, so that a program that sees the mount finds its options. Return 0; or a negative errno,
+ * -ETIMEDOUT if another process holds the lock.
  */
 int utab_add(const struct utab_entry *entry);
 
 /*
- * Takes the entry of TARGET away, the last one that has OPTION, or, where that is NULL, of all.
- * What was not recorded is not missed.
+ * Remove the last entry for TARGET that has OPTION or, if OPTION is NULL, the last entry for
+ * TARGET. Ignore a missing entry.
  */
 void utab_remove(const char *target, const char *option);
 
 /*
- * The server recorded for the mount on TARGET, which may be one of the past.
- * Returns 0; -ENOENT where none is recorded; or another negative errno.
+ * Find the recorded server of the mount on TARGET. The entry may be left from an earlier mount.
+ * Return 0, -ENOENT if none is recorded, or another negative errno.
  */
 int utab_find_server(const char *target, struct process *server);
 
 /*
- * Calls TAKE, with ARGUMENT, for each mount that has a server recorded, in the order in which they
- * were mounted. Returns 0, also where there is no table, or a negative errno.
+ * Call FUNCTION with ARGUMENT for each entry with a server, in the order of the table. Return 0,
+ * also if there is no table, or a negative errno.
  */
-int utab_for_each_server(void (*take)(void *argument, const struct utab_entry *entry),
+int utab_for_each_server(void (*function)(void *argument, const struct utab_entry *entry),
 			 void *argument);

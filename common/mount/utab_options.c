@@ -13,21 +13,21 @@
 #include <limits.h>
 #include <string.h>
 
-/* Is there where systemd manages mounts, see sd_booted(3). */
-#define SYSTEMD_RUNS "/run/systemd/system"
+/* This directory exists if systemd manages mounts, see sd_booted(3). */
+#define SYSTEMD_DIR "/run/systemd/system"
+/* With this option in utab, systemd unmounts at shutdown before it stops the service. */
+#define NETDEV_OPTION "_netdev"
+
 /*
- * systemd's word for a mount that needs more than the kernel. When the machine shuts down, such a
- * mount ends before the service that it lives by. It looks for the word in user space's table.
+ * With this option umount(8) calls umount.fuse, which checks the permission of a user; see
+ * mount(8).
  */
-#define DEPENDENCE "_netdev"
+#define UMOUNT_HELPER_OPTION "uhelper=fuse"
 
-/* umount(8) leaves it to umount.fuse whether a user may unmount, see mount(8). */
-#define USERS_HELPER "uhelper=fuse"
+/* The maximum options of a user: the table is in memory, and every user reads it. */
+#define MAX_USER_OPTIONS 4096
 
-/* A user's part of a table that is in memory, and that everybody reads. */
-#define LONGEST_OPTIONS 4096
-
-static int add_user(char **list)
+static int add_user_option(char **list)
 {
 	const struct passwd *user = account_by_id(getuid());
 	_cleanup_free_ char *option = NULL;
@@ -41,61 +41,61 @@ static int add_user(char **list)
 	return options_add(list, option);
 }
 
-static int collect_options(const struct new_mount *record, char **list)
+static int collect_options(const struct new_mount *mount, char **list)
 {
 	int error = 0;
 
-	if (record->by_user && record->options && strlen(record->options) > LONGEST_OPTIONS)
+	if (mount->is_user_mount && mount->options && strlen(mount->options) > MAX_USER_OPTIONS)
 		return -E2BIG;
-	if (record->options)
-		error = options_add_unescaped(list, record->options);
-	if (error == 0 && record->by_user)
-		error = add_user(list);
-	if (error == 0 && record->by_user)
-		error = options_add_unescaped(list, USERS_HELPER);
-	if (error == 0 && access(SYSTEMD_RUNS, F_OK) == 0)
-		error = options_add_unescaped(list, DEPENDENCE);
+	if (mount->options)
+		error = options_add_unescaped(list, mount->options);
+	if (error == 0 && mount->is_user_mount)
+		error = add_user_option(list);
+	if (error == 0 && mount->is_user_mount)
+		error = options_add_unescaped(list, UMOUNT_HELPER_OPTION);
+	if (error == 0 && access(SYSTEMD_DIR, F_OK) == 0)
+		error = options_add_unescaped(list, NETDEV_OPTION);
 	return error;
 }
 
 /*
- * In another namespace, or on a mount that was taken away, a name is not one of ours, but may well
- * be spelled like one.
+ * Store the current path of MOUNTPOINT. A path in another mount namespace, or on a detached mount,
+ * can look like one of this namespace: such a mountpoint is refused.
  */
 static int find_target(int mountpoint, char **targetp)
 {
-	_cleanup_mountinfo_ struct mountinfo around = { 0 };
+	_cleanup_mountinfo_ struct mountinfo parent = { 0 };
 	char target[PATH_MAX];
 	int error = fd_current_path(mountpoint, target);
 
-	/* In this order: what is there afterwards was there before. */
+	/* The check comes second: a mount that exists after reading the path existed before. */
 	if (error == 0)
-		error = mountinfo_find_by_fd(mountpoint, &around);
+		error = mountinfo_find_by_fd(mountpoint, &parent);
 	if (error < 0)
 		return error;
 	*targetp = strdup(target);
 	return *targetp ? 0 : -ENOMEM;
 }
 
-int utab_add_mount(const struct new_mount *record, char **targetp)
+int utab_add_mount(const struct new_mount *mount, char **targetp)
 {
 	_cleanup_free_ char *options = NULL;
-	/* As the kernel shows it: libmount takes an entry for a mount's only where both agree. */
+	/* Truncated as in the kernel: libmount ignores an entry whose source differs. */
 	char source[FUSE_MOUNT_MAX_SOURCE + 1];
-	struct utab_entry entry = { .source = source, .type = record->type };
+	struct utab_entry entry = { .source = source, .type = mount->type };
 	int error;
 
-	snprintf(source, sizeof(source), "%s", record->source);
+	snprintf(source, sizeof(source), "%s", mount->source);
 	*targetp = NULL;
-	error = find_target(record->mountpoint, targetp);
+	error = find_target(mount->mountpoint, targetp);
 	if (error == 0)
-		error = collect_options(record, &options);
+		error = collect_options(mount, &options);
 	if (error < 0)
 		return error;
 	entry.target = *targetp;
 	entry.options = options;
-	if (record->server > 0)
-		process_identify(record->server, &entry.server);
+	if (mount->server > 0)
+		process_identify(mount->server, &entry.server);
 	return utab_add(&entry);
 }
 
@@ -103,7 +103,7 @@ void utab_remove_mount(const char *target)
 {
 	_cleanup_free_ char *user = NULL;
 
-	if (!privs_caller_is_root() && (add_user(&user) < 0 || !user))
+	if (!privs_caller_is_root() && (add_user_option(&user) < 0 || !user))
 		return;
 	utab_remove(target, user);
 }

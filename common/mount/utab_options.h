@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the mount table is told of a mount, beside what the kernel knows: the caller's own options,
- * the server to wait for when it is unmounted, what umount(8) needs to let the user do that, and
- * what systemd needs to do it in time.
+ * The utab entry of a new mount: the caller's options, the server for which fsvc-umount waits, the
+ * owner that umount(8) needs, and the option that makes systemd unmount in time.
  */
 #pragma once
 
@@ -11,18 +10,18 @@
 
 struct new_mount {
 	const char *source, *type;
-	const char *options; /* of the command line, for the table; or NULL */
+	const char *options; /* options of the command line for utab, or NULL */
 	int mountpoint;      /* O_PATH */
-	pid_t server;        /* 0: not known */
-	bool by_user;        /* the caller is not root */
+	pid_t server;        /* 0: unknown */
+	bool is_user_mount;  /* the caller is not root */
 };
 
 /*
- * Records a mount that is about to be put in place. *TARGETP: the name that the mountpoint has by
- * now, under which it is recorded; the caller frees it. NULL where it has none.
- * Returns 0 or a negative errno, see utab_add().
+ * Record a mount that is about to be attached. Store the current path of the mountpoint, under
+ * which it is recorded, or NULL in *TARGETP; the caller frees it. Return 0 or a negative errno, see
+ * utab_add().
  */
-int utab_add_mount(const struct new_mount *record, char **targetp);
+int utab_add_mount(const struct new_mount *mount, char **targetp);
 
-/* Takes the record of a mount on TARGET away: of a user only the user's own. */
+/* Remove the entry of the mount on TARGET. For a user, remove only an entry of that user. */
 void utab_remove_mount(const char *target);

@@ -13,8 +13,8 @@
 
 #define MAGIC 0x41524753 /* "ARGS" */
 
-/* execve(2) takes 6 MiB at the most (Linux 4.13: three quarters of _STK_LIM). */
-#define LARGEST_FILE (8 << 20)
+/* execve(2) accepts at most 6 MiB (Linux 4.13: three quarters of _STK_LIM). */
+#define MAX_FILE_SIZE (8 << 20)
 
 struct header {
 	uint32_t magic, count;
@@ -26,16 +26,16 @@ struct entry {
 
 static int write_all(int fd, const void *buffer, size_t size)
 {
-	const char *at = buffer;
+	const char *next = buffer;
 
 	while (size > 0) {
-		ssize_t written = write(fd, at, size);
+		ssize_t written = write(fd, next, size);
 
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written < 0)
 			return -errno;
-		at += written;
+		next += written;
 		size -= (size_t)written;
 	}
 	return 0;
@@ -51,7 +51,7 @@ int argv_memfd_create(int argc, const char *const *argv)
 
 	for (int i = 0; i < argc; i++)
 		size += strlen(argv[i]) + 1;
-	if (size > LARGEST_FILE)
+	if (size > MAX_FILE_SIZE)
 		return -E2BIG;
 	content = malloc(size);
 	if (!content)
@@ -77,8 +77,7 @@ int argv_memfd_create(int argc, const char *const *argv)
 	return take_fd(&fd);
 }
 
-/* The whole file in memory of its own: a file that shrinks below a mapping would kill the reader.
- */
+/* Copy the whole file: if it were mapped, truncating it would kill the reader with SIGBUS. */
 static int read_all(int fd, char **contentp, size_t *sizep)
 {
 	_cleanup_free_ char *content = NULL;
@@ -89,7 +88,7 @@ static int read_all(int fd, char **contentp, size_t *sizep)
 		return -errno;
 	if (!S_ISREG(status.st_mode) || status.st_size < (off_t)sizeof(struct header))
 		return -EBADMSG;
-	if (status.st_size > LARGEST_FILE)
+	if (status.st_size > MAX_FILE_SIZE)
 		return -E2BIG;
 	size = (size_t)status.st_size;
 	content = malloc(size);
@@ -124,7 +123,10 @@ int argv_memfd_read(int fd, char ***argvp)
 		return error;
 	memcpy(&header, content, sizeof(header));
 	count = be32toh(header.count);
-	/* Entries may overlap but not outnumber the file: memory is bounded by its size. */
+	/*
+	 * Entries may overlap, but their number is limited by the size of the file, and so is the
+	 * memory.
+	 */
 	if (be32toh(header.magic) != MAGIC || count == 0 ||
 	    count > (size - sizeof(header)) / sizeof(struct entry))
 		return -EBADMSG;

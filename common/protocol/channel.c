@@ -19,33 +19,34 @@
 /* On a terminal, say after this time what a wait is for. */
 #define PROGRESS_AFTER_MS 2000
 
-/* unix_dgram_sendmsg() of the kernel keeps this much of the send buffer to itself. */
+/* unix_dgram_sendmsg() of the kernel reserves this much of the send buffer. */
 #define BUFFER_RESERVE 32
 
-static int smaller(int a, int b)
+static int min_int(int a, int b)
 {
 	return a < b ? a : b;
 }
 
-void channel_set_progress(struct channel *channel, const char *what)
+void channel_set_progress(struct channel *channel, const char *description)
 {
-	channel->progress_description = what;
+	channel->progress_description = description;
 	channel->progress_at = deadline_in_ms(PROGRESS_AFTER_MS);
 }
 
-/* Tells a person at a terminal, once and when it takes long, what is waited for. */
-static void tell_what_takes_long(struct channel *channel)
+/* Print the progress message once, on a terminal, when its time has come. */
+static void report_progress(struct channel *channel)
 {
 	if (!channel->progress_description || deadline_left(channel->progress_at) > 0)
 		return;
 	if (isatty(STDERR_FILENO))
-		diag_error("waiting for %s (Ctrl-C ends it)", channel->progress_description);
+		diag_error("waiting for %s (press Ctrl-C to cancel)",
+			   channel->progress_description);
 	channel->progress_description = NULL;
 }
 
 /*
- * Waits for EVENTS of the socket, or for MILLISECONDS where EVENTS is 0.
- * Returns 0, -EINTR where a signal asks to end, -ETIMEDOUT at the deadline.
+ * Wait for EVENTS on the socket or, if EVENTS is 0, for MILLISECONDS. Return 0, -EINTR if a signal
+ * has arrived, or -ETIMEDOUT at the deadline.
  */
 static int wait_for(struct channel *channel, short events, int milliseconds)
 {
@@ -56,17 +57,17 @@ static int wait_for(struct channel *channel, short events, int milliseconds)
 
 	for (;;) {
 		int left = deadline_left(channel->deadline);
-		int most = events ? left : smaller(left, milliseconds);
+		int timeout = events ? left : min_int(left, milliseconds);
 		int ready;
 
 		if (channel->progress_description)
-			most = smaller(most, deadline_left(channel->progress_at) + 1);
-		ready = poll(waits, 2, most);
+			timeout = min_int(timeout, deadline_left(channel->progress_at) + 1);
+		ready = poll(waits, 2, timeout);
 		if (ready < 0 && errno != EINTR)
 			return -errno;
 		if (ready > 0)
 			return waits[0].revents ? -EINTR : 0;
-		tell_what_takes_long(channel);
+		report_progress(channel);
 		if (deadline_left(channel->deadline) == 0)
 			return -ETIMEDOUT;
 		if (!events)
@@ -93,9 +94,9 @@ int channel_check_buffer(int fd)
 	return (size_t)size >= wire_max_open_size() + BUFFER_RESERVE ? 0 : -ENOBUFS;
 }
 
-static int pass_descriptors(int fd, int whether)
+static int set_pass_rights(int fd, int enable)
 {
-	if (setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &whether, sizeof(whether)) < 0 &&
+	if (setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &enable, sizeof(enable)) < 0 &&
 	    errno != ENOPROTOOPT)
 		return -errno;
 	return 0;
@@ -103,12 +104,12 @@ static int pass_descriptors(int fd, int whether)
 
 int channel_refuse_descriptors(int fd)
 {
-	return pass_descriptors(fd, 0);
+	return set_pass_rights(fd, 0);
 }
 
 int channel_accept_descriptors(int fd)
 {
-	return pass_descriptors(fd, 1);
+	return set_pass_rights(fd, 1);
 }
 
 int channel_enable_sender(struct channel *channel)
@@ -131,16 +132,19 @@ int channel_connect(struct channel *channel, const char *path)
 		return -ENAMETOOLONG;
 	memcpy(address.sun_path, path, strlen(path) + 1);
 
-	/* Never blocking: the other side decides when it reads, this side how long it waits. */
+	/*
+	 * The socket never blocks: the other side decides when it reads, and this side how long it
+	 * waits.
+	 */
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	error = channel_check_buffer(fd);
 	if (error < 0)
 		return error;
-	/* EAGAIN: the listener's queue is full, and poll(2) cannot wait for room in it. */
+	/* EAGAIN: the listener's queue is full, and poll(2) cannot wait for space in it. */
 	for (int pause = 1; connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0;
-	     pause = smaller(2 * pause, 100)) {
+	     pause = min_int(2 * pause, 100)) {
 		if (errno != EAGAIN && errno != EINTR)
 			return -errno;
 		error = wait_for(channel, 0, pause);
@@ -151,10 +155,10 @@ int channel_connect(struct channel *channel, const char *path)
 	return 0;
 }
 
-/* The one place for a descriptor beside a packet; a union, since it has to be aligned. */
+/* The control message for one file descriptor. A union, for the alignment. */
 union control {
 	struct cmsghdr header;
-	char room[CMSG_SPACE(sizeof(int))];
+	char space[CMSG_SPACE(sizeof(int))];
 };
 
 static void attach_descriptor(struct msghdr *message, union control *control, int fd)
@@ -168,10 +172,10 @@ static void attach_descriptor(struct msghdr *message, union control *control, in
 }
 
 /*
- * Makes the room, if it is not there: on the stack it would cost each page of it, of which a packet
- * needs one. Returns 0 or -ENOMEM.
+ * Allocate the buffer. On the stack it would touch each of its 32 pages, and a packet needs one.
+ * Return 0 or -ENOMEM.
  */
-static int make_room(struct channel *channel)
+static int allocate_buffer(struct channel *channel)
 {
 	if (!channel->buffer)
 		channel->buffer = malloc((size_t)2 * WIRE_PACKET_MAX);
@@ -185,15 +189,14 @@ void channel_close(struct channel *channel)
 	channel->buffer = NULL;
 }
 
-/* Encodes PACKET in the part of the room that is for sending. Returns its size or a negative errno.
- */
+/* Encode PACKET in the send part of the buffer. Return its size or a negative errno. */
 static int encode(struct channel *channel, const struct wire_packet *packet, struct iovec *data)
 {
-	int error = make_room(channel), size;
+	int error = allocate_buffer(channel), size;
 
 	if (error < 0)
 		return error;
-	/* The packet may point into the other part, as an answer about the path received does. */
+	/* PACKET may point into the receive part, as an answer with the received path does. */
 	data->iov_base = channel->buffer + WIRE_PACKET_MAX;
 	size = wire_encode(packet, data->iov_base, WIRE_PACKET_MAX);
 	data->iov_len = size < 0 ? 0 : (size_t)size;
@@ -238,16 +241,16 @@ int channel_send_fd(int socket, int fd)
 	return sent < 0 ? -errno : 0;
 }
 
-/* The one descriptor of MESSAGE, or -1; whatever else came is closed, and -EBADMSG says so. */
+/* Store the file descriptor of MESSAGE, or -1, in *FDP. Close any others and return -EBADMSG. */
 static int receive_descriptor(struct msghdr *message, int *fdp)
 {
-	bool bad = message->msg_flags & MSG_CTRUNC;
+	bool malformed = message->msg_flags & MSG_CTRUNC;
 
 	*fdp = -1;
 	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part;
 	     part = CMSG_NXTHDR(message, part)) {
 		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
-			bad = true;
+			malformed = true;
 			continue;
 		}
 		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len;
@@ -260,21 +263,23 @@ static int receive_descriptor(struct msghdr *message, int *fdp)
 				continue;
 			}
 			close_fd(fd);
-			bad = true;
+			malformed = true;
 		}
 	}
-	if (bad)
+	if (malformed)
 		*fdp = close_fd(*fdp);
-	return bad ? -EBADMSG : 0;
+	return malformed ? -EBADMSG : 0;
 }
 
-/* The place for the sender's identity, and for nothing beside it: descriptors are dropped. */
-union identity {
+/*
+ * The control message for the sender. It is too small for file descriptors: the kernel drops them.
+ */
+union sender_control {
 	struct cmsghdr header;
-	char room[CMSG_SPACE(sizeof(struct ucred))];
+	char space[CMSG_SPACE(sizeof(struct ucred))];
 };
 
-static pid_t receive_identity(struct msghdr *message)
+static pid_t receive_sender_pid(struct msghdr *message)
 {
 	struct cmsghdr *part = CMSG_FIRSTHDR(message);
 	struct ucred identity = { 0 };
@@ -285,15 +290,15 @@ static pid_t receive_identity(struct msghdr *message)
 	return identity.pid;
 }
 
-/* Receives what comes next. Returns its true size, also where the room holds but a part of it. */
+/* Receive a packet. Return its full size, even if the buffer holds only a part of it. */
 static ssize_t receive_bytes(struct channel *channel, int *fdp)
 {
 	struct iovec data = { .iov_base = channel->buffer, .iov_len = WIRE_PACKET_MAX };
 	union control control;
-	union identity identity;
+	union sender_control sender;
 
 	for (;;) {
-		/* Without room for control messages the kernel drops descriptors itself. */
+		/* Without a control buffer the kernel drops file descriptors. */
 		struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
 		ssize_t received;
 		int error;
@@ -302,8 +307,8 @@ static ssize_t receive_bytes(struct channel *channel, int *fdp)
 			message.msg_control = &control;
 			message.msg_controllen = sizeof(control);
 		} else if (channel->receives_sender) {
-			message.msg_control = &identity;
-			message.msg_controllen = sizeof(identity);
+			message.msg_control = &sender;
+			message.msg_controllen = sizeof(sender);
 		}
 		received =
 			recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
@@ -311,7 +316,7 @@ static ssize_t receive_bytes(struct channel *channel, int *fdp)
 			return -ECONNRESET;
 		if (received > 0) {
 			error = fdp ? receive_descriptor(&message, fdp) : 0;
-			channel->sender_pid = fdp ? 0 : receive_identity(&message);
+			channel->sender_pid = fdp ? 0 : receive_sender_pid(&message);
 			return error < 0 ? error : received;
 		}
 		if (errno != EAGAIN && errno != EINTR)
@@ -324,7 +329,7 @@ static ssize_t receive_bytes(struct channel *channel, int *fdp)
 
 int channel_receive(struct channel *channel, struct wire_packet *packet, int *fdp)
 {
-	int error = make_room(channel);
+	int error = allocate_buffer(channel);
 	ssize_t size;
 
 	if (error < 0)
@@ -332,7 +337,10 @@ int channel_receive(struct channel *channel, struct wire_packet *packet, int *fd
 	size = receive_bytes(channel, fdp);
 	if (size < 0)
 		return (int)size;
-	/* A packet that was cut is larger than any may be: its fields are not looked at. */
+	/*
+	 * A truncated packet is larger than the protocol allows: wire_decode() checks SIZE before
+	 * the fields.
+	 */
 	error = wire_decode(channel->buffer, (size_t)size, packet);
 	if (error < 0 && fdp)
 		*fdp = close_fd(*fdp);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The socket between helper and server: one packet at a time, at most one descriptor with it, and
- * an end to every wait. Nobody else touches a control message.
+ * The socket between helper and service: one packet at a time, at most one file descriptor per
+ * packet, and a time limit for every wait. No other module handles control messages.
  */
 #pragma once
 
@@ -13,79 +13,83 @@
 
 struct channel {
 	int fd;           /* the socket, or -1; channel_close() closes it */
-	int64_t deadline; /* no wait goes on after this, see deadline.h */
+	int64_t deadline; /* the end of every wait, see deadline.h */
 	int interrupt;    /* a signalfd(2) that ends a wait when it is readable, or -1 */
 
-	/* Room for a packet each way, made when it is needed; channel_close() frees it. */
+	/* space for a packet in each direction; allocated when needed, freed by channel_close() */
 	char *buffer;
 
-	/* Who sent the last packet, as the kernel says; 0: not known. See channel_enable_sender().
-	 */
+	/* the sender of the last packet according to the kernel; 0: unknown */
 	pid_t sender_pid;
 	bool receives_sender;
 
-	/* See channel_set_progress(). */
+	/* for the progress message, see channel_set_progress(); NULL: none */
 	const char *progress_description;
 	int64_t progress_at;
 };
 
 /*
- * From here on, a wait is for WHAT: a person at a terminal reads so, once, when it takes over 2 s.
+ * Set the description of the current wait. If standard error is a terminal and a wait takes longer
+ * than 2 s, it is printed once, as "waiting for DESCRIPTION". DESCRIPTION is borrowed.
  */
-void channel_set_progress(struct channel *channel, const char *what);
+void channel_set_progress(struct channel *channel, const char *description);
 
 /*
- * Connects to the SOCK_SEQPACKET socket at PATH, and stores the socket in CHANNEL->fd.
- * Returns 0; -ENOENT or -ECONNREFUSED where nobody listens; -ENOBUFS where the kernel gives the
- * socket too small a send buffer for the protocol (nothing is connected then); -ENAMETOOLONG;
- * -ETIMEDOUT, -EINTR; or what connect(2) says.
+ * Connect to the SOCK_SEQPACKET socket at PATH and store the socket in CHANNEL->fd. Return 0;
+ * -ENOENT or -ECONNREFUSED if no service listens; -ENOBUFS if the kernel's send buffer is too small
+ * for the protocol, and nothing is connected; -ENAMETOOLONG; -ETIMEDOUT; -EINTR; or an error of
+ * connect(2).
  */
 int channel_connect(struct channel *channel, const char *path);
 
-/* 0 while there is time and no signal asks to end; else -ETIMEDOUT or -EINTR. */
+/* Return -EINTR if a signal has arrived, -ETIMEDOUT if the deadline has passed, otherwise 0. */
 int channel_check_deadline(const struct channel *channel);
 
-/* 0 where the send buffer of the socket FD holds the protocol's largest command, else -ENOBUFS. */
+/*
+ * Return 0 if the send buffer of the socket FD holds the largest packet of the protocol, otherwise
+ * -ENOBUFS.
+ */
 int channel_check_buffer(int fd);
 
 /*
- * Tells the kernel to drop descriptors that the other side sends (SO_PASSRIGHTS, Linux 6.16).
- * A kernel that does not know how is fine: 0.
+ * Make the kernel drop file descriptors that the other side sends (SO_PASSRIGHTS, Linux 6.16).
+ * Return 0, also if the kernel does not support it; or a negative errno.
  */
 int channel_refuse_descriptors(int fd);
 
-/* Undoes that, as on a connection to a socket that refuses them. The same. */
+/* Allow them again: a connection inherits the setting of the listening socket. Return as above. */
 int channel_accept_descriptors(int fd);
 
 /*
- * From here on the kernel says who sends each packet, for CHANNEL->sender (SO_PASSCRED, unix(7)).
- * Who has accepted the connection need not be who speaks: a service manager accepts for others.
- * To be called before the first packet goes out. Returns 0 or a negative errno.
+ * Make the kernel report the sender of each packet in CHANNEL->sender_pid (SO_PASSCRED, unix(7)).
+ * The process that accepted the connection may be a service manager and not the sender. Call this
+ * before the first packet is sent. Return 0 or a negative errno.
  */
 int channel_enable_sender(struct channel *channel);
 
 /*
- * Sends PACKET, and a copy of FD with it where FD is not negative.
- * Returns 0; -EMSGSIZE for a packet that is larger than the protocol allows; -ETIMEDOUT, -EINTR,
- * -EPIPE; or what sendmsg(2) says.
+ * Send PACKET and, unless it is negative, a copy of FD. Return 0; -EMSGSIZE if the packet is larger
+ * than the protocol allows; -ETIMEDOUT; -EINTR; -EPIPE; or an error of sendmsg(2).
  */
 int channel_send(struct channel *channel, const struct wire_packet *packet, int fd);
 
 /*
- * Sends a copy of FD with one byte, as fusermount(1) does, over SOCKET, which may be of any type.
- * Returns 0 or what sendmsg(2) says.
+ * Send a copy of FD with one byte, as fusermount(1) does, over SOCKET, which may be of any type.
+ * Return 0 or an error of sendmsg(2).
  */
 int channel_send_fd(int socket, int fd);
 
 /*
- * Receives a packet. PACKET->text is good until the next one is received.
- * FDP: where the descriptor that came with it goes, close-on-exec, -1 for none; the caller owns it.
- * NULL: none is wanted, and one that comes is never seen by this process.
- * Returns 0; -EPROTO or -EINVAL for a packet that wire_decode() does not take, *FDP being -1 then;
- * -ECONNRESET where the other side has hung up; -EBADMSG where a descriptor was cut out on its way,
- * or what came is not one descriptor; -ETIMEDOUT, -EINTR; or what recvmsg(2) says.
+ * Receive a packet. PACKET->text is valid until the next packet is received.
+ *
+ * If FDP is not NULL, store the file descriptor that came with the packet, close-on-exec and owned
+ * by the caller, or -1. If FDP is NULL, the kernel drops any file descriptor.
+ *
+ * Return 0; -EPROTO or -EINVAL if wire_decode() fails; -ECONNRESET if the other side has closed the
+ * connection; -EBADMSG if the control message is truncated or is not one file descriptor;
+ * -ETIMEDOUT; -EINTR; or an error of recvmsg(2). On failure *FDP is -1.
  */
 int channel_receive(struct channel *channel, struct wire_packet *packet, int *fdp);
 
-/* Closes the socket, if it is open, and gives back the room. */
+/* Close the socket, if it is open, and free the buffer. */
 void channel_close(struct channel *channel);

@@ -32,99 +32,101 @@ int handshake_receive_reply(struct channel *channel, uint16_t *versionp)
 	return answer.version == WIRE_VERSION ? 0 : -EPROTO;
 }
 
-/* A handshake that is under way has one of these for its error. */
+/* While a handshake is in progress, its error is one of these. */
 #define NOT_CONNECTED (-EAGAIN) /* the listener's queue is full */
 #define NOT_ANSWERED  (-EINPROGRESS)
 
-/* Milliseconds after which a full queue is tried again. */
-#define PAUSE 100
+#define CONNECT_RETRY_MS 100
 
-/* A person at a terminal wants to know after this many milliseconds what is taking so long. */
-#define PATIENCE 2000
+/* On a terminal, print after this time that the program is waiting. */
+#define PROGRESS_AFTER_MS 2000
 
-static bool is_under_way(const struct handshake *one)
+static bool is_in_progress(const struct handshake *handshake)
 {
-	return one->error == NOT_CONNECTED || one->error == NOT_ANSWERED;
+	return handshake->error == NOT_CONNECTED || handshake->error == NOT_ANSWERED;
 }
 
-/* A deadline that is over already: no wait is for one of them alone. */
-static void begin(struct handshake *one)
+/* The deadline has already passed, so that no call waits for a single service. */
+static void begin_handshake(struct handshake *handshake)
 {
-	one->channel = (struct channel){ .fd = -1, .deadline = deadline_in(0), .interrupt = -1 };
-	one->error = one->path ? channel_connect(&one->channel, one->path) : -EPERM;
-	if (one->error == -ETIMEDOUT)
-		one->error = NOT_CONNECTED;
-	if (one->error == 0)
-		one->error = channel_refuse_descriptors(one->channel.fd);
-	if (one->error == 0)
-		one->error = handshake_send_hello(&one->channel, 0);
-	if (one->error == 0)
-		one->error = NOT_ANSWERED;
+	handshake->channel =
+		(struct channel){ .fd = -1, .deadline = deadline_in(0), .interrupt = -1 };
+	handshake->error =
+		handshake->path ? channel_connect(&handshake->channel, handshake->path) : -EPERM;
+	if (handshake->error == -ETIMEDOUT)
+		handshake->error = NOT_CONNECTED;
+	if (handshake->error == 0)
+		handshake->error = channel_refuse_descriptors(handshake->channel.fd);
+	if (handshake->error == 0)
+		handshake->error = handshake_send_hello(&handshake->channel, 0);
+	if (handshake->error == 0)
+		handshake->error = NOT_ANSWERED;
 }
 
-/* Does what can be done now, MILLISECONDS after the beginning. */
-static void advance(struct handshake *one, int milliseconds)
+/* Continue the handshake without waiting. ELAPSED_MS is the time since the beginning. */
+static void advance_handshake(struct handshake *handshake, int elapsed_ms)
 {
 	int error;
 
-	if (one->error == NOT_CONNECTED)
-		begin(one);
-	if (is_under_way(one))
-		one->elapsed_ms = milliseconds;
-	if (one->error == NOT_ANSWERED) {
-		error = handshake_receive_reply(&one->channel, &one->version);
+	if (handshake->error == NOT_CONNECTED)
+		begin_handshake(handshake);
+	if (is_in_progress(handshake))
+		handshake->elapsed_ms = elapsed_ms;
+	if (handshake->error == NOT_ANSWERED) {
+		error = handshake_receive_reply(&handshake->channel, &handshake->version);
 		if (error != -ETIMEDOUT)
-			one->error = error;
+			handshake->error = error;
 	}
-	if (!is_under_way(one))
-		channel_close(&one->channel);
+	if (!is_in_progress(handshake))
+		channel_close(&handshake->channel);
 }
 
-/* What there is to wait for. */
-static struct pollfd answer_of(const struct handshake *one)
+/* Return the event that the handshake waits for. */
+static struct pollfd get_wait_event(const struct handshake *handshake)
 {
-	return (struct pollfd){ .fd = one->error == NOT_ANSWERED ? one->channel.fd : -1,
+	return (struct pollfd){ .fd = handshake->error == NOT_ANSWERED ? handshake->channel.fd : -1,
 				.events = POLLIN };
 }
 
-static bool advance_all(struct handshake *all, size_t count, int milliseconds,
-			struct pollfd *answers)
+static bool advance_all(struct handshake *handshakes, size_t count, int elapsed_ms,
+			struct pollfd *events)
 {
-	bool more = false;
+	bool in_progress = false;
 
 	for (size_t i = 0; i < count; i++) {
-		if (is_under_way(&all[i]))
-			advance(&all[i], milliseconds);
-		answers[i] = answer_of(&all[i]);
-		more |= is_under_way(&all[i]);
+		if (is_in_progress(&handshakes[i]))
+			advance_handshake(&handshakes[i], elapsed_ms);
+		events[i] = get_wait_event(&handshakes[i]);
+		in_progress |= is_in_progress(&handshakes[i]);
 	}
-	return more;
+	return in_progress;
 }
 
-void handshake_try_all(struct handshake *all, size_t count, unsigned int seconds)
+void handshake_try_all(struct handshake *handshakes, size_t count, unsigned int seconds)
 {
-	_cleanup_free_ struct pollfd *answers = calloc(count + 1, sizeof(*answers));
+	_cleanup_free_ struct pollfd *events = calloc(count + 1, sizeof(*events));
 	int64_t deadline = deadline_in(seconds);
-	int whole = (int)seconds * 1000, left = whole;
-	bool told = !isatty(STDERR_FILENO);
+	int total_ms = (int)seconds * 1000, left_ms = total_ms;
+	bool is_reported = !isatty(STDERR_FILENO);
 
 	for (size_t i = 0; i < count; i++) {
-		all[i].error = answers ? NOT_CONNECTED : -ENOMEM;
-		all[i].elapsed_ms = -1;
+		handshakes[i].error = events ? NOT_CONNECTED : -ENOMEM;
+		handshakes[i].elapsed_ms = -1;
 	}
-	/* No signal is held back: there is nothing to clean up. */
-	while (answers && advance_all(all, count, whole - left, answers) && left > 0) {
-		if (!told && whole - left >= PATIENCE) {
-			diag_error("waiting for services to answer (Ctrl-C ends it)");
-			told = true;
+	/* Signals are not blocked: there is nothing to clean up. */
+	while (events && advance_all(handshakes, count, total_ms - left_ms, events) &&
+	       left_ms > 0) {
+		if (!is_reported && total_ms - left_ms >= PROGRESS_AFTER_MS) {
+			diag_error("waiting for services to answer (press Ctrl-C to cancel)");
+			is_reported = true;
 		}
-		poll(answers, count, left < PAUSE ? left : PAUSE);
-		left = deadline_left(deadline);
+		poll(events, count, left_ms < CONNECT_RETRY_MS ? left_ms : CONNECT_RETRY_MS);
+		left_ms = deadline_left(deadline);
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (!is_under_way(&all[i]))
+		if (!is_in_progress(&handshakes[i]))
 			continue;
-		all[i].error = -ETIMEDOUT;
-		channel_close(&all[i].channel);
+		handshakes[i].error = -ETIMEDOUT;
+		channel_close(&handshakes[i].channel);
 	}
 }

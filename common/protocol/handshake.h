@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The helper's side of the handshake: HELLO, and the service's answer. Between the two the service
- * is being started.
+ * The helper's side of the handshake: the HELLO packet and the reply of the service. The service is
+ * started between the two.
  */
 #pragma once
 
@@ -9,27 +9,27 @@
 
 #include <stdint.h>
 
-/* Sends HELLO with FLAGS (WIRE_HELLO_*). Returns 0 or what channel_send() says. */
+/* Send HELLO with FLAGS (WIRE_HELLO_*). Return 0 or an error of channel_send(). */
 int handshake_send_hello(struct channel *channel, uint32_t flags);
 
 /*
- * Receives the answer. *VERSIONP: the version that the service says it speaks, 0 for none.
- * Returns 0; -EPROTO where that is not this one, or the answer is none; or what channel_receive()
- * says.
+ * Receive the reply. Store the version that the service supports, or 0, in *VERSIONP. Return 0;
+ * -EPROTO if it is another version or the packet is not a reply; or an error of channel_receive().
  */
 int handshake_receive_reply(struct channel *channel, uint16_t *versionp);
 
 /* One of several handshakes at the same time. */
 struct handshake {
-	const char *path; /* of the service's socket; NULL: with nobody */
-	uint16_t version; /* as above */
-	int elapsed_ms;   /* until its answer came, or until none will; -1 where nobody listens */
-	int error;        /* 0; what channel_connect() says, or as above; -EPERM without a path */
+	const char *path; /* path of the service's socket; NULL: do not connect */
+	uint16_t version; /* version that the service supports, or 0 */
+	int elapsed_ms;   /* time until the reply or the failure; -1 if no service listens */
+	int error;        /* 0, -EPERM without a path, or an error of channel_connect() or
+			     handshake_receive_reply() */
 	struct channel channel;
 };
 
 /*
- * Shakes hands with the services at the paths of ALL, and leaves: they see the connection end where
- * they expect their command line. They have SECONDS to answer.
+ * Do the COUNT handshakes in HANDSHAKES at the same time, with a common time limit of SECONDS, and
+ * close the connections. The services see the connection closed before the command line arrives.
  */
-void handshake_try_all(struct handshake *all, size_t count, unsigned int seconds);
+void handshake_try_all(struct handshake *handshakes, size_t count, unsigned int seconds);

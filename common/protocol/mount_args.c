@@ -6,17 +6,17 @@
 #include <limits.h>
 #include <string.h>
 
-static const char *without_prefix(const char *text, const char *prefix)
+static const char *skip_prefix(const char *text, const char *prefix)
 {
 	return strncmp(text, prefix, strlen(prefix)) == 0 ? text + strlen(prefix) : NULL;
 }
 
 const char *mount_args_subtype(const char *type)
 {
-	const char *subtype = without_prefix(type, "fuse.");
+	const char *subtype = skip_prefix(type, "fuse.");
 
 	if (!subtype)
-		subtype = without_prefix(type, "fuseblk.");
+		subtype = skip_prefix(type, "fuseblk.");
 	if (!subtype)
 		subtype = type;
 	if (*subtype == '\0' || strlen(subtype) > NAME_MAX || strchr(subtype, '/') ||
@@ -28,26 +28,26 @@ const char *mount_args_subtype(const char *type)
 static int set_type(struct mount_args *args, const char *type)
 {
 	if (args->type)
-		return -EINVAL;
+		return -EEXIST;
 	args->type = type;
 	args->subtype = mount_args_subtype(type);
-	args->fuseblk |= without_prefix(type, "fuseblk.") != NULL;
+	args->fuseblk |= skip_prefix(type, "fuseblk.") != NULL;
 	return 0;
 }
 
-/* A word of its own: the source, then the mountpoint. */
-static int set_place(struct mount_args *args, const char *word)
+/* Store an operand: first the source, then the mountpoint. */
+static int set_operand(struct mount_args *args, const char *argument)
 {
 	if (!args->source)
-		args->source = word;
+		args->source = argument;
 	else if (!args->mountpoint)
-		args->mountpoint = word;
+		args->mountpoint = argument;
 	else
-		return -EINVAL;
+		return -E2BIG;
 	return 0;
 }
 
-/* Each list on its own: a backslash at the end of one must not take in the next. */
+/* Parse each list separately: a backslash at the end of one must not escape the next. */
 static int add_options(struct mount_args *args, const char *list)
 {
 	int error = options_parse(list, &args->options);
@@ -63,49 +63,51 @@ static int add_options(struct mount_args *args, const char *list)
 	return error;
 }
 
-/* An option that stands alone; what is unknown here is the server's. */
-static int set_switch(struct mount_args *args, const char *word, size_t *others)
+/* Apply an option without a value, or store an argument for the server. */
+static int set_flag_option(struct mount_args *args, const char *argument, size_t *count)
 {
-	if (strcmp(word, "-r") == 0)
+	if (strcmp(argument, "-r") == 0)
 		return add_options(args, "ro");
-	if (strcmp(word, "-w") == 0)
+	if (strcmp(argument, "-w") == 0)
 		return add_options(args, "rw");
-	if (strcmp(word, "-n") == 0)
+	if (strcmp(argument, "-n") == 0)
 		args->no_utab = true;
 	else
-		args->server_args[(*others)++] = word;
+		args->server_args[(*count)++] = argument;
 	return 0;
 }
 
-/* The value of the option argv[*AT]: behind its letter, or else the next word, to which *AT moves.
+/*
+ * Return the value of the option argv[*INDEX]: the rest of the argument or the next one, to which
+ * *INDEX advances. Return NULL if there is none.
  */
-static const char *value_of(int argc, const char *const *argv, int *at)
+static const char *get_value(int argc, const char *const *argv, int *index)
 {
-	if (argv[*at][2] != '\0')
-		return argv[*at] + 2;
-	return *at + 1 < argc ? argv[++*at] : NULL;
+	if (argv[*index][2] != '\0')
+		return argv[*index] + 2;
+	return *index + 1 < argc ? argv[++*index] : NULL;
 }
 
-/* Reads the option argv[*AT]; *AT moves to its last word. */
-static int set_option(struct mount_args *args, int argc, const char *const *argv, int *at,
-		      size_t *others)
+/* Apply the option argv[*INDEX] and advance *INDEX to its value. */
+static int set_option(struct mount_args *args, int argc, const char *const *argv, int *index,
+		      size_t *count)
 {
-	char letter = argv[*at][1];
+	char letter = argv[*index][1];
 	const char *value;
 
 	if (letter != 't' && letter != 'o')
-		return set_switch(args, argv[*at], others);
-	value = value_of(argc, argv, at);
+		return set_flag_option(args, argv[*index], count);
+	value = get_value(argc, argv, index);
 	if (!value)
 		return -EINVAL;
 	return letter == 't' ? set_type(args, value) : add_options(args, value);
 }
 
 int mount_args_parse(int argc, const char *const *argv, struct mount_args *args,
-		     const char **wrongp)
+		     const char **invalidp)
 {
-	size_t others = 0;
-	bool only_places = false;
+	size_t server_args_count = 0;
+	bool only_operands = false;
 
 	*args = (struct mount_args){ 0 };
 	args->server_args = calloc((size_t)argc + 1, sizeof(char *));
@@ -117,22 +119,22 @@ int mount_args_parse(int argc, const char *const *argv, struct mount_args *args,
 	for (int i = 1; i < argc; i++) {
 		int first = i, error = 0;
 
-		*wrongp = argv[i];
-		if (only_places || argv[i][0] != '-' || argv[i][1] == '\0')
-			error = set_place(args, argv[i]);
+		*invalidp = argv[i];
+		if (only_operands || argv[i][0] != '-' || argv[i][1] == '\0')
+			error = set_operand(args, argv[i]);
 		else if (strcmp(argv[i], "--") == 0)
-			only_places = true;
+			only_operands = true;
 		else
-			error = set_option(args, argc, argv, &i, &others);
+			error = set_option(args, argc, argv, &i, &server_args_count);
 		if (error < 0)
 			return error;
-		/* The type chose the service, which knows it as its argv[0]. */
-		if (argv[first][0] == '-' && argv[first][1] == 't' && !only_places)
+		/* Omit -t: the type has selected the service, which gets it as argv[0]. */
+		if (argv[first][0] == '-' && argv[first][1] == 't' && !only_operands)
 			continue;
 		while (first <= i)
 			args->argv[args->argc++] = argv[first++];
 	}
-	*wrongp = NULL;
+	*invalidp = NULL;
 	args->fuseblk |= args->options.blkdev;
 	return 0;
 }

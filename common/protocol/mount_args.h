@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The command line of a mount: SOURCE MOUNTPOINT [-t TYPE] [-o OPTIONS] [what the server knows].
- * The helper reads it from the person, fsvc-open from the helper; both must read it alike.
+ * The command line of a mount: SOURCE MOUNTPOINT [-t TYPE] [-o OPTIONS] [server's arguments]. The
+ * helper parses the caller's and fsvc-open the helper's; both must understand it alike.
  */
 #pragma once
 
@@ -10,34 +10,34 @@
 #include <stdbool.h>
 
 struct mount_args {
-	const char *source, *mountpoint; /* as they are spelled; NULL where missing */
-	const char *type;                /* as it is spelled, or NULL */
+	const char *source, *mountpoint; /* as on the command line; NULL if missing */
+	const char *type;                /* as on the command line, or NULL */
 	const char *subtype;             /* the type without "fuse." or "fuseblk.", or NULL */
-	bool fuseblk;                    /* the type, or the option blkdev, says fuseblk */
-	bool no_utab;                    /* -n: keep no entry in user space's mount table */
-	char *option_list;        /* all options of all -o, one list; NULL where there is none */
-	struct options options;   /* the same, sorted */
-	const char **server_args; /* what is not understood here, NULL-terminated: the server's */
-	const char **argv;        /* the whole line but for -t, NULL-terminated; [0] is argv[0] */
+	bool fuseblk;                    /* set by the type or the option blkdev */
+	bool no_utab;                    /* -n: do not write an entry to utab */
+	char *option_list;               /* the options of all -o as one list, or NULL */
+	struct options options;          /* the same, parsed */
+	const char **server_args;        /* arguments for the server, NULL-terminated */
+	const char **argv; /* all arguments except -t, NULL-terminated; argv[0] first */
 	int argc;
 };
 
 /*
- * Reads ARGC words at ARGV, which must outlive LINE; argv[0] is passed over. -r and -w stand for
- * the options ro and rw, "--" ends the options.
- * *WRONGP: the word that is wrong, where there is one.
- * Returns 0; -EINVAL for an option without its value, a type given twice, or a third word beside
- * source and mountpoint; -ENOMEM. In any case mount_args_free() releases LINE.
+ * Parse the ARGC arguments in ARGV, which must outlive ARGS. Ignore argv[0]. -r and -w are equal to
+ * the options ro and rw; "--" ends the options.
+ * Return 0; -EINVAL for an option without its value; -EEXIST for a second type; -E2BIG for an
+ * operand after source and mountpoint; or -ENOMEM. On failure store the invalid argument, or NULL,
+ * in *INVALIDP. In all cases the caller releases ARGS with mount_args_free().
  */
 int mount_args_parse(int argc, const char *const *argv, struct mount_args *args,
-		     const char **wrongp);
+		     const char **invalidp);
 
 void mount_args_free(struct mount_args *args);
 
 /*
- * The subtype that names the service of TYPE: what follows "fuse." or "fuseblk.", or all of it.
- * NULL where it names none: empty, ".", "..", with a slash, or too long for a file's name. It
- * points into TYPE.
+ * Return the subtype, which is the name of the service: the part of TYPE after "fuse." or
+ * "fuseblk.", or all of it. Return NULL if that is not a file name: empty, ".", "..", with a slash,
+ * or too long. The result points into TYPE.
  */
 const char *mount_args_subtype(const char *type);
 

@@ -4,7 +4,6 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/deadline.h"
-#include "base/diag.h"
 #include "base/parse.h"
 #include "protocol/argv_memfd.h"
 #include "protocol/wire.h"
@@ -17,21 +16,20 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-/* The first descriptor that a service manager passes on: SD_LISTEN_FDS_START. */
-#define FIRST_PASSED_FD 3
+/* SD_LISTEN_FDS_START: the first file descriptor that a service manager passes. */
+#define LISTEN_FDS_START 3
 
-/* /dev/fuse: misc device 229, by the kernel's list of devices. */
+/* The device number of /dev/fuse, from the kernel's list of devices. */
 #define FUSE_MAJOR 10
 #define FUSE_MINOR 229
 
-/* A connection that says nothing must not hold a service, and a place among its limits, for ever.
- */
-#define FIRST_PACKET_SECONDS 30
-/* The helper may have to wait for a disk to spin up before it answers. */
-#define SESSION_SECONDS 600
+/* A silent connection must not occupy one of the limited instances of the service forever. */
+#define HANDSHAKE_TIMEOUT_S 30
+/* A disk that the helper opens may take long to spin up. */
+#define SESSION_TIMEOUT_S 600
 
 /* Return the number in the environment variable NAME, or -1. */
-static int number_from_environment(const char *name)
+static int get_environment_number(const char *name)
 {
 	const char *text = getenv(name);
 	unsigned int number;
@@ -39,35 +37,35 @@ static int number_from_environment(const char *name)
 	return !text || parse_number(text, INT_MAX, &number) < 0 ? -1 : (int)number;
 }
 
-/* The socket that was passed on; -ENOENT for none. */
-static int passed_socket(void)
+/* Return the socket that was passed, or -ENOENT. */
+static int get_passed_socket(void)
 {
 	struct sockaddr_storage address = { 0 };
 	socklen_t length = sizeof(address);
 	int count;
 	int error;
 
-	if (number_from_environment("LISTEN_PID") != getpid())
+	if (get_environment_number("LISTEN_PID") != getpid())
 		return -ENOENT;
-	count = number_from_environment("LISTEN_FDS");
+	count = get_environment_number("LISTEN_FDS");
 	if (count <= 0)
 		return -ENOENT;
-	/* What this process starts was not meant by them. */
+	/* The variables are not for child processes. */
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
 	if (count != 1)
 		return -EINVAL;
-	if (getsockname(FIRST_PASSED_FD, (struct sockaddr *)&address, &length) < 0)
+	if (getsockname(LISTEN_FDS_START, (struct sockaddr *)&address, &length) < 0)
 		return -errno;
 	if (address.ss_family != AF_UNIX)
 		return -EAFNOSUPPORT;
-	error = channel_check_buffer(FIRST_PASSED_FD);
+	error = channel_check_buffer(LISTEN_FDS_START);
 	if (error < 0)
 		return error;
-	if (fcntl(FIRST_PASSED_FD, F_SETFD, FD_CLOEXEC) < 0)
+	if (fcntl(LISTEN_FDS_START, F_SETFD, FD_CLOEXEC) < 0)
 		return -errno;
-	return FIRST_PASSED_FD;
+	return LISTEN_FDS_START;
 }
 
 static int send_packet(struct service *service, const struct wire_packet *packet)
@@ -75,7 +73,7 @@ static int send_packet(struct service *service, const struct wire_packet *packet
 	return channel_send(&service->channel, packet, -1);
 }
 
-/* Receives a packet of KIND, and no other; FDP as in channel_receive(). */
+/* Receive a packet, which must be of KIND. FDP is as in channel_receive(). */
 static int receive_packet(struct service *service, enum wire_kind kind, struct wire_packet *packet,
 			  int *fdp)
 {
@@ -90,7 +88,7 @@ static int receive_packet(struct service *service, enum wire_kind kind, struct w
 	return -EBADMSG;
 }
 
-static int answer_hello(struct service *service)
+static int reply_to_hello(struct service *service)
 {
 	struct wire_packet hello, reply = { .kind = WIRE_HELLO_REPLY, .version = WIRE_VERSION };
 	int error = receive_packet(service, WIRE_HELLO, &hello, NULL);
@@ -99,14 +97,14 @@ static int answer_hello(struct service *service)
 		return error;
 	if (hello.min_version > WIRE_VERSION || hello.max_version < WIRE_VERSION)
 		return -EPROTONOSUPPORT;
-	/* A right that this side does not know may be one that it must not ignore. */
+	/* An unknown permission may be one that must not be ignored. */
 	if (hello.flags & ~(uint32_t)WIRE_HELLO_ALL)
 		return -EINVAL;
 	service->granted = hello.flags;
 	return send_packet(service, &reply);
 }
 
-/* The helper's command line. */
+/* Receive the helper's command line. */
 static int receive_arguments(struct service *service)
 {
 	_cleanup_close_ int fd = -1;
@@ -138,24 +136,24 @@ static int receive_fusedev(struct service *service)
 	return 0;
 }
 
-static int shake_hands(struct service *service)
+static int do_handshake(struct service *service)
 {
 	int error;
 
-	service->channel.deadline = deadline_in(FIRST_PACKET_SECONDS);
-	error = answer_hello(service);
+	service->channel.deadline = deadline_in(HANDSHAKE_TIMEOUT_S);
+	error = reply_to_hello(service);
 	if (error >= 0)
 		error = receive_arguments(service);
 	if (error >= 0)
 		error = receive_fusedev(service);
-	service->channel.deadline = deadline_in(SESSION_SECONDS);
+	service->channel.deadline = deadline_in(SESSION_TIMEOUT_S);
 	return error;
 }
 
 int service_accept(struct service **servicep)
 {
 	struct service *service;
-	int error, fd = passed_socket();
+	int error, fd = get_passed_socket();
 
 	*servicep = NULL;
 	if (fd == -ENOENT)
@@ -168,7 +166,7 @@ int service_accept(struct service **servicep)
 		return -ENOMEM;
 	}
 	*service = (struct service){ .channel = { .fd = fd, .interrupt = -1 }, .fusedev = -1 };
-	error = shake_hands(service);
+	error = do_handshake(service);
 	if (error < 0) {
 		service_free(service);
 		return error;
@@ -212,7 +210,7 @@ int service_receive_file(struct service *service, const char *path, int *fdp)
 		return error;
 	if (strcmp(packet.text, path) != 0 || packet.error > INT32_MAX)
 		return -EBADMSG;
-	/* Either an error or a descriptor. */
+	/* Either an error or a file descriptor, not both. */
 	if ((packet.error == 0) != (fd >= 0))
 		return -EBADMSG;
 	*fdp = packet.error ? -(int)packet.error : take_fd(&fd);
@@ -224,8 +222,8 @@ int service_refuse_descriptors(struct service *service)
 	return channel_refuse_descriptors(service->channel.fd);
 }
 
-/* Sends a command and waits for its reply. */
-static int command(struct service *service, const struct wire_packet *packet)
+/* Send a request and wait for its reply. */
+static int send_request(struct service *service, const struct wire_packet *packet)
 {
 	struct wire_packet reply;
 	int error = send_packet(service, packet);
@@ -239,28 +237,28 @@ static int command(struct service *service, const struct wire_packet *packet)
 	return -(int)reply.error;
 }
 
-int service_request_mount(struct service *service, const struct service_mount *mount)
+int service_request_mount(struct service *service, const struct service_mount *mount,
+			  const char **refusedp)
 {
 	const struct wire_packet packets[] = {
 		{ .kind = WIRE_TYPE, .flags = mount->fuseblk ? WIRE_TYPE_FUSEBLK : 0 },
 		{ .kind = WIRE_NAME, .text = mount->source },
 		{ .kind = WIRE_MOUNTPOINT,
-		  .format = (uint16_t)mount->format,
+		  .format = (uint16_t)mount->mountpoint_format,
 		  .text = mount->mountpoint },
 		{ .kind = WIRE_OPTIONS, .text = mount->kernel_options },
 		{ .kind = WIRE_TABLE, .text = mount->table_options },
 		{ .kind = WIRE_MOUNT, .flags = mount->flags },
 	};
 
+	*refusedp = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(packets); i++) {
-		bool says_nothing =
-			(packets[i].kind == WIRE_OPTIONS || packets[i].kind == WIRE_TABLE) &&
-			!packets[i].text;
-		int error = says_nothing ? 0 : command(service, &packets[i]);
+		bool is_empty = (packets[i].kind == WIRE_OPTIONS || packets[i].kind == WIRE_TABLE) &&
+				!packets[i].text;
+		int error = is_empty ? 0 : send_request(service, &packets[i]);
 
 		if (error < 0) {
-			diag_error("mounting: the helper refuses %s: %s",
-				   wire_packet_name(packets[i].kind), strerror(-error));
+			*refusedp = wire_packet_name(packets[i].kind);
 			return error;
 		}
 	}
@@ -269,7 +267,7 @@ int service_request_mount(struct service *service, const struct service_mount *m
 
 int service_request_unmount(struct service *service)
 {
-	return command(service, &(struct wire_packet){ .kind = WIRE_UNMOUNT });
+	return send_request(service, &(struct wire_packet){ .kind = WIRE_UNMOUNT });
 }
 
 int service_send_goodbye(struct service *service, uint32_t exitcode)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The server's side of the protocol, for what runs as a service: the library's API for FUSE servers
- * (fuse_service.c) and fsvc-open. It knows nothing of libfuse.
+ * The service's side of the protocol, for libfsvc (fuse_service.c) and fsvc-open. It does not use
+ * libfuse.
  *
- * Functions return 0 or a negative errno: the helper's for a command that it refused, -EBADMSG or
- * -EPROTO for an answer that is none, or what channel.h says.
+ * Functions return 0 or a negative errno: the errno with which the helper refused a request,
+ * -EBADMSG or -EPROTO for an invalid reply, or an error listed in channel.h.
  */
 #pragma once
 
@@ -15,33 +15,35 @@
 #include <sys/types.h>
 
 struct service {
-	struct channel channel; /* .fd is -1 once the connection has ended */
+	struct channel channel; /* .fd is -1 after the end of the connection */
 	uint32_t granted;       /* WIRE_HELLO_* */
 	int argc;
-	char **argv; /* the helper's command line, [0] the subtype; NULL-terminated */
+	char **argv; /* the helper's command line, NULL-terminated; [0] is the subtype */
 	int fusedev; /* an open /dev/fuse, or -1 */
 };
 
-/* A mount as the server asks for it. */
+/* A mount that the server requests. */
 struct service_mount {
 	bool fuseblk;
 	const char *source, *mountpoint;
-	mode_t format;              /* S_IFDIR, S_IFREG, or 0 for either */
+	mode_t mountpoint_format;   /* required type of the mountpoint: S_IFDIR, S_IFREG, or 0 for
+				       both */
 	const char *kernel_options; /* comma-separated, or NULL */
 	const char *table_options;  /* comma-separated, or NULL */
 	uint32_t flags;             /* MS_* */
 };
 
 /*
- * Takes the connection that a service manager passed on (sd_listen_fds(3)) and does the handshake.
- * *SERVICEP: the service, which service_free() releases; NULL, with 0, where no socket was passed.
+ * Accept the connection that a service manager has passed (sd_listen_fds(3)) and do the handshake.
+ * Store the service, which the caller releases with service_free(), in *SERVICEP; or NULL, and
+ * return 0, if no socket was passed.
  */
 int service_accept(struct service **servicep);
 
 /*
- * Asks for PATH to be opened with FLAGS; BLOCK: it must be a block device, with BLOCK_SIZE set on
- * it unless 0. QUIET: the person hears nothing of a failure. The answer is fetched by
- * service_receive_file().
+ * Request that the helper open PATH with FLAGS (O_*). REQUEST_FLAGS are WIRE_REQUEST_*.
+ * service_request_block_device() requires a block device and sets its block size to BLOCK_SIZE
+ * unless that is 0. The caller gets the reply with service_receive_file() before the next request.
  */
 int service_request_file(struct service *service, const char *path, uint32_t flags,
 			 uint32_t create_mode, uint32_t request_flags);
@@ -49,26 +51,30 @@ int service_request_block_device(struct service *service, const char *path, uint
 				 uint32_t create_mode, uint32_t request_flags, uint32_t block_size);
 
 /*
- * Fetches the answer for PATH. *FDP: the descriptor, close-on-exec, which the caller owns, or the
- * negative errno with which the helper failed to open it. The return value is about the connection:
- * -EBADMSG for an answer that is about another path, or lacks its descriptor.
+ * Receive the reply for PATH. Store in *FDP the file descriptor, close-on-exec and owned by the
+ * caller, or the negative errno of the helper's open(2). Return 0 or an error of the connection:
+ * -EBADMSG if the reply is for another path or has no file descriptor.
  */
 int service_receive_file(struct service *service, const char *path, int *fdp);
 
-/* No descriptor is wanted any more. */
+/* Make the kernel drop file descriptors that the helper sends from now on. */
 int service_refuse_descriptors(struct service *service);
 
-/* Asks for the mount, command by command; it appears with a goodbye of 0. */
-int service_request_mount(struct service *service, const struct service_mount *mount);
+/*
+ * Request the mount. It becomes visible after service_send_goodbye() with 0. On failure store the
+ * name of the packet that failed, for a message, in *REFUSEDP.
+ */
+int service_request_mount(struct service *service, const struct service_mount *mount,
+			  const char **refusedp);
 
-/* Asks to drop the mount again. */
+/* Request that the helper discard the mount. */
 int service_request_unmount(struct service *service);
 
-/* Ends the connection; EXITCODE is 0 where the filesystem is served. A second call does nothing. */
+/* End the connection. EXITCODE is 0 if the filesystem is served. A second call does nothing. */
 int service_send_goodbye(struct service *service, uint32_t exitcode);
 
-/* Closes what is open: nothing can be asked for any more. */
+/* Close the connection and /dev/fuse. */
 void service_close(struct service *service);
 
-/* The same, and frees SERVICE, which may be NULL. */
+/* Close and free SERVICE, which may be NULL. */
 void service_free(struct service *service);

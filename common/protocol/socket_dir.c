@@ -14,10 +14,10 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-/* What becomes the socket of a type when it listens. */
+/* The temporary name of a socket until it listens. */
 #define NEW_SOCKET SERVICE_SOCKET_DIR "/.new"
 
-/* The first COUNT numbers of a file, or -1 for each that is not there. */
+/* Read COUNT numbers from a file. A number that is missing becomes -1. */
 static void read_numbers(const char *path, long long *numbers, size_t count)
 {
 	_cleanup_file_ FILE *file = fopen(path, "re");
@@ -28,19 +28,20 @@ static void read_numbers(const char *path, long long *numbers, size_t count)
 }
 
 /*
- * Whether OWNER is what a user namespace calls all users who are outside of it. Inside the system's
- * root is one of them.
+ * Return true if OWNER is the ID that a user namespace shows for all users outside of it. In a
+ * namespace without the system's root, root has that ID.
  */
-static bool is_outside(uid_t owner)
+static bool is_outside_namespace(uid_t owner)
 {
-	long long overflow, map[3]; /* see user_namespaces(7): inside, outside, how many */
+	long long overflow,
+		map[3]; /* first ID inside, first ID outside, count; see user_namespaces(7) */
 
 	read_numbers("/proc/sys/kernel/overflowuid", &overflow, 1);
 	read_numbers("/proc/self/uid_map", map, 3);
 	return owner == overflow && map[2] > 0 && map[2] < UINT32_MAX;
 }
 
-static int check_directory(const char **why)
+static int check_directory(const char **reason)
 {
 	struct stat status;
 
@@ -49,15 +50,15 @@ static int check_directory(const char **why)
 	if (S_ISDIR(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
 		if (status.st_uid == 0)
 			return 0;
-		/* Nobody has hidden a service here: there can be none. */
-		if (is_outside(status.st_uid))
+		/* Only root outside could have created sockets here. */
+		if (is_outside_namespace(status.st_uid))
 			return -ENOENT;
 	}
-	*why = SERVICE_SOCKET_DIR " is not trusted: others than root may write there";
+	*reason = SERVICE_SOCKET_DIR " is not trusted: users other than root can write to it";
 	return -EPERM;
 }
 
-static int make_path(const char *subtype, char **pathp)
+static int build_path(const char *subtype, char **pathp)
 {
 	*pathp = NULL;
 	if (asprintf(pathp, "%s/%s", SERVICE_SOCKET_DIR, subtype) < 0) {
@@ -67,32 +68,32 @@ static int make_path(const char *subtype, char **pathp)
 	return strlen(*pathp) >= sizeof(((struct sockaddr_un *)NULL)->sun_path) ? -ENAMETOOLONG : 0;
 }
 
-int socket_dir_find(const char *subtype, char **pathp, const char **why)
+int socket_dir_find(const char *subtype, char **pathp, const char **reason)
 {
 	struct stat status;
 	int error;
 
-	*why = NULL;
-	error = make_path(subtype, pathp);
+	*reason = NULL;
+	error = build_path(subtype, pathp);
 	if (error == 0)
-		error = check_directory(why);
+		error = check_directory(reason);
 	if (error < 0)
 		return error;
-	/* Nobody but root can change it between this look and the connection. */
+	/* Only root can change it between this check and connect(2). */
 	if (lstat(*pathp, &status) < 0)
 		return -errno;
 	if (S_ISSOCK(status.st_mode) && status.st_uid == 0)
 		return 0;
-	*why = "what is in the place of its socket is none, or not root's";
+	*reason = "not a socket owned by root";
 	return -EPERM;
 }
 
-static int make_directory(const char *path)
+static int create_directory(const char *path)
 {
 	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-int socket_dir_create(const char **why)
+int socket_dir_create(const char **reason)
 {
 	_cleanup_close_ int lock = -1;
 	char path[] = SERVICE_SOCKET_DIR;
@@ -100,30 +101,29 @@ int socket_dir_create(const char **why)
 
 	for (char *slash = path + 1; error == 0 && (slash = strchr(slash, '/')); *slash++ = '/') {
 		*slash = '\0';
-		error = make_directory(path);
+		error = create_directory(path);
 	}
 	if (error == 0)
-		error = make_directory(path);
-	*why = NULL;
+		error = create_directory(path);
+	*reason = NULL;
 	if (error == 0)
-		error = check_directory(why);
+		error = check_directory(reason);
 	if (error < 0)
 		return error;
-	/* One that cannot be written is of no use. */
+	/* Fail now if the directory is not writable. */
 	lock = lockfile_take(SERVICE_LOCK_FILE, LOCKFILE_SOCKETS, true);
 	return lock < 0 ? lock : 0;
 }
 
-static int new_socket(void)
+static int create_socket(void)
 {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	return fd < 0 ? -errno : fd;
 }
 
-/* Whether a socket may come there: in the place of one that somebody has left, and of nothing else.
- */
-static int check_place(const char *path, const char **why)
+/* Check that PATH is free, or a socket on which no service listens. */
+static int check_path_is_free(const char *path, const char **reason)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	_cleanup_close_ int fd = -1;
@@ -132,10 +132,10 @@ static int check_place(const char *path, const char **why)
 	if (lstat(path, &status) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(status.st_mode)) {
-		*why = "what is in the place of its socket is none";
+		*reason = "not a socket";
 		return -EEXIST;
 	}
-	fd = new_socket();
+	fd = create_socket();
 	if (fd < 0)
 		return fd;
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
@@ -145,7 +145,7 @@ static int check_place(const char *path, const char **why)
 		       : -EADDRINUSE;
 }
 
-/* Listens at another name, which replaces PATH then: who finds it there is served. */
+/* Listen on another name, then rename it to PATH: a client that finds PATH can always connect. */
 static int listen_at(int fd, const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -153,7 +153,7 @@ static int listen_at(int fd, const char *path)
 	int error;
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", NEW_SOCKET);
-	unlink(NEW_SOCKET); /* of one that was killed */
+	unlink(NEW_SOCKET); /* left by a killed process */
 	error = channel_refuse_descriptors(fd) < 0 ||
 				bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
 				listen(fd, SOMAXCONN) < 0 || rename(address.sun_path, path) < 0
@@ -165,21 +165,21 @@ static int listen_at(int fd, const char *path)
 	return error;
 }
 
-int socket_dir_listen(const char *subtype, char **pathp, const char **why)
+int socket_dir_listen(const char *subtype, char **pathp, const char **reason)
 {
 	_cleanup_close_ int fd = -1, lock = -1;
 	int error;
 
-	*why = NULL;
-	error = make_path(subtype, pathp);
+	*reason = NULL;
+	error = build_path(subtype, pathp);
 	if (error == 0)
-		error = check_directory(why);
+		error = check_directory(reason);
 	if (error < 0)
 		return error;
-	/* Of two at a time, both would find nobody there. */
+	/* Without the lock, two processes could both find the path free. */
 	lock = lockfile_take(SERVICE_LOCK_FILE, LOCKFILE_SOCKETS, true);
-	error = lock < 0 ? lock : check_place(*pathp, why);
-	fd = error < 0 ? error : new_socket();
+	error = lock < 0 ? lock : check_path_is_free(*pathp, reason);
+	fd = error < 0 ? error : create_socket();
 	if (fd < 0)
 		return fd;
 	error = listen_at(fd, *pathp);
@@ -205,7 +205,7 @@ int socket_dir_list_types(struct strv *types)
 	if (!directory)
 		return errno == ENOENT ? 0 : -errno;
 	while ((entry = readdir(directory)))
-		/* What begins with a dot is not in its place yet. */
+		/* A name with a dot is temporary. */
 		if (entry->d_name[0] != '.' &&
 		    fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    S_ISSOCK(status.st_mode))

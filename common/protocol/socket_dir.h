@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The directory with one socket for each type of filesystem, and whom to trust there.
+ * The directory of service sockets, one for each filesystem type, and the check that only root can
+ * have created them.
  */
 #pragma once
 
@@ -11,40 +12,40 @@
 #include <sys/stat.h>
 
 /*
- * Finds the socket for SUBTYPE, if nobody but root can have put it there: owned by root, in a
- * directory that root owns and nobody else writes. *PATHP: its path, which the caller frees; also
- * on failure, or NULL. *WHY: for a person, where it is not trusted; else NULL. Returns 0, -ENOENT,
- * also in a user namespace without the system's root, -EPERM where it is not trusted,
- * -ENAMETOOLONG, or -ENOMEM.
+ * Find the socket for SUBTYPE and check that root owns it and its directory, and that only root can
+ * write to the directory. Store its path, which the caller frees, or NULL in *PATHP, also on
+ * failure. Store the reason why it is not trusted, or NULL, in *REASON. Return 0; -ENOENT, also in
+ * a user namespace in which root does not exist; -EPERM if the socket is not trusted;
+ * -ENAMETOOLONG; or -ENOMEM.
  */
-int socket_dir_find(const char *subtype, char **pathp, const char **why);
+int socket_dir_find(const char *subtype, char **pathp, const char **reason);
 
 /*
- * Makes the directory, where it is not there. *WHY as above. Returns 0, -EPERM where it is not
- * trusted, or another negative errno, also where it cannot be written.
+ * Create the directory if it does not exist. REASON is as above. Return 0; -EPERM if it is not
+ * trusted; or another negative errno, also if it is not writable.
  */
-int socket_dir_create(const char **why);
+int socket_dir_create(const char **reason);
 
 /*
- * Makes the socket for SUBTYPE, with the permissions that the build says, in the place of one that
- * nobody listens at; no descriptors can be sent there (Linux 6.16), see
- * channel_accept_descriptors(). For root. *PATHP and *WHY as above. Returns the socket, listening,
- * which does not block; or a negative errno, -EADDRINUSE where somebody listens there.
+ * Create the socket for SUBTYPE, with the permissions configured at build time, and listen on it.
+ * Replace a socket on which no service listens. The socket refuses file descriptors (Linux 6.16), see
+ * channel_accept_descriptors(). Only root can do this. PATHP and REASON are as above. Return the
+ * socket, which does not block, owned by the caller; or a negative errno, -EADDRINUSE if a service
+ * listens already.
  */
-int socket_dir_listen(const char *subtype, char **pathp, const char **why);
+int socket_dir_listen(const char *subtype, char **pathp, const char **reason);
 
-/*
- * Removes the socket at PATH, of which STATUS was taken, unless another is there by now.
- */
+/* Remove the socket at PATH if it is still the one that STATUS describes. */
 void socket_dir_remove(const char *path, const struct stat *status);
 
 /*
- * Adds to TYPES the name of each socket in the directory, trusted or not.
- * Returns 0, also where there is no directory, or a negative errno.
+ * Append the name of each socket in the directory to TYPES, whether it is trusted or not. Return 0,
+ * also if there is no directory, or a negative errno.
  */
 int socket_dir_list_types(struct strv *types);
 
 /*
- * The type whose socket has PATH; NULL where PATH is not in the directory. It points into PATH.
+ * Return the type of the socket at PATH, or NULL if PATH is not in the directory. The result points
+ * into PATH.
  */
 const char *socket_dir_parse_type(const char *path);

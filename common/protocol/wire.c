@@ -6,12 +6,12 @@
 #include <limits.h>
 #include <string.h>
 
-/* What follows the magic, field by field. */
-enum field_form { NO_FIELD, U16, U32, ZERO16, STRING };
+/* The fields after the magic. */
+enum field_type { NO_FIELD, U16, U32, ZERO16, STRING };
 
 struct field {
-	enum field_form form;
-	size_t offset; /* of the member of struct wire_packet */
+	enum field_type type;
+	size_t offset; /* the offset of the member in struct wire_packet */
 };
 
 #define MAX_FIELDS 5
@@ -51,34 +51,37 @@ const char *wire_packet_name(enum wire_kind kind)
 	return layouts[kind].magic;
 }
 
-/* Reads one field at IN, of which LEFT bytes remain. Returns its size, 0 where it is malformed. */
+/* Decode one field at IN, of which LEFT bytes remain. Return its size, or 0 if it is malformed. */
 static size_t decode_field(const struct field *field, const unsigned char *in, size_t left,
 			   struct wire_packet *packet)
 {
 	void *member = (char *)packet + field->offset;
 	uint16_t half;
-	uint32_t word;
+	uint32_t number;
 
-	switch (field->form) {
+	switch (field->type) {
 	case U16:
 	case ZERO16:
 		if (left < sizeof(half))
 			return 0;
 		memcpy(&half, in, sizeof(half));
 		half = be16toh(half);
-		if (field->form == U16)
+		if (field->type == U16)
 			*(uint16_t *)member = half;
 		else if (half != 0)
 			return 0;
 		return sizeof(half);
 	case U32:
-		if (left < sizeof(word))
+		if (left < sizeof(number))
 			return 0;
-		memcpy(&word, in, sizeof(word));
-		*(uint32_t *)member = be32toh(word);
-		return sizeof(word);
+		memcpy(&number, in, sizeof(number));
+		*(uint32_t *)member = be32toh(number);
+		return sizeof(number);
 	case STRING:
-		/* The first NUL must be the packet's last byte: nothing is hidden behind it. */
+		/*
+		 * The first NUL must be the last byte of the packet, so that nothing is hidden
+		 * after it.
+		 */
 		if (left == 0 || memchr(in, '\0', left) != in + left - 1)
 			return 0;
 		*(const char **)member = (const char *)in;
@@ -106,7 +109,7 @@ int wire_decode(const void *buffer, size_t size, struct wire_packet *packet)
 	if (size > WIRE_PACKET_MAX)
 		return -EINVAL;
 
-	for (size_t i = 0; i < MAX_FIELDS && layouts[kind].fields[i].form != NO_FIELD; i++) {
+	for (size_t i = 0; i < MAX_FIELDS && layouts[kind].fields[i].type != NO_FIELD; i++) {
 		size_t length =
 			decode_field(&layouts[kind].fields[i], in + used, size - used, packet);
 
@@ -119,7 +122,7 @@ int wire_decode(const void *buffer, size_t size, struct wire_packet *packet)
 
 static size_t field_size(const struct field *field, const struct wire_packet *packet)
 {
-	switch (field->form) {
+	switch (field->type) {
 	case U16:
 	case ZERO16:
 		return sizeof(uint16_t);
@@ -138,9 +141,9 @@ static void encode_field(const struct field *field, const struct wire_packet *pa
 {
 	const void *member = (const char *)packet + field->offset;
 	uint16_t half = 0;
-	uint32_t word;
+	uint32_t number;
 
-	switch (field->form) {
+	switch (field->type) {
 	case U16:
 		half = htobe16(*(const uint16_t *)member);
 		__attribute__((fallthrough));
@@ -148,8 +151,8 @@ static void encode_field(const struct field *field, const struct wire_packet *pa
 		memcpy(out, &half, sizeof(half));
 		break;
 	case U32:
-		word = htobe32(*(const uint32_t *)member);
-		memcpy(out, &word, sizeof(word));
+		number = htobe32(*(const uint32_t *)member);
+		memcpy(out, &number, sizeof(number));
 		break;
 	case STRING:
 		memcpy(out, *(const char *const *)member, size);
@@ -170,7 +173,7 @@ int wire_encode(const struct wire_packet *packet, void *buffer, size_t size)
 	if (size < used)
 		return -EMSGSIZE;
 	memcpy(out, layout->magic, MAGIC_SIZE);
-	for (size_t i = 0; i < MAX_FIELDS && layout->fields[i].form != NO_FIELD; i++) {
+	for (size_t i = 0; i < MAX_FIELDS && layout->fields[i].type != NO_FIELD; i++) {
 		size_t length = field_size(&layout->fields[i], packet);
 
 		if (length > size - used)

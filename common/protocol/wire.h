@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The packets of the FUSE service protocol, version 1: bytes in, structs out, and the reverse, for
- * helper and server alike. Nobody else knows a magic number, a byte order or an offset.
+ * The packets of the FUSE service protocol, version 1: encoding and decoding, for helper and
+ * service. No other module knows magic numbers, byte order or offsets.
  *
- * Decoding is strict: the exact size, one NUL and that at the end, padding zero. A decoded packet
- * points into the buffer that it came from.
+ * Decoding is strict: the size must be exact, a string must end with the packet and contain no
+ * other NUL, and padding must be zero. A decoded packet points into the buffer.
  */
 #pragma once
 
@@ -13,24 +13,24 @@
 
 #define WIRE_VERSION 1
 
-/* The largest packet. */
+/* The maximum packet size. */
 #define WIRE_PACKET_MAX 65536
 
-/* The names of the two descriptors that the handshake ends with. */
+/* The names of the two file descriptors that end the handshake. */
 #define WIRE_ARGV_NAME    "argv"
 #define WIRE_FUSEDEV_NAME "fusedev"
 
-/* The path in the answer to an OPEN or BDEV that could not be read. */
+/* The path in the reply to an OPEN or BDEV with an unreadable path. */
 #define WIRE_UNKNOWN_PATH "?"
 
 enum {
-	/* in HELLO */
+	/* flags of HELLO */
 	WIRE_HELLO_ALLOW_OTHER = 1 << 0,
 	WIRE_HELLO_FUSEBLK = 1 << 1,
 	WIRE_HELLO_ALL = WIRE_HELLO_ALLOW_OTHER | WIRE_HELLO_FUSEBLK,
-	/* in OPEN and BDEV */
+	/* request flags of OPEN and BDEV */
 	WIRE_REQUEST_QUIET = 1 << 0,
-	/* in TYPE */
+	/* flags of TYPE */
 	WIRE_TYPE_FUSEBLK = 1 << 0,
 };
 
@@ -52,12 +52,12 @@ enum wire_kind {
 	WIRE_KIND_COUNT
 };
 
-/* One packet; which of the members hold something is in the table of wire.c. */
+/* A packet. The table in wire.c lists the members that each kind uses. */
 struct wire_packet {
 	enum wire_kind kind;
 	union {
 		uint32_t flags;      /* HELLO, TYPE, MOUNT */
-		uint32_t error;      /* FILE, REPLY: a positive errno, 0 for none */
+		uint32_t error;      /* FILE, REPLY: a positive errno, or 0 */
 		uint32_t exitcode;   /* GOODBYE */
 		uint32_t open_flags; /* OPEN, BDEV */
 	};
@@ -68,26 +68,27 @@ struct wire_packet {
 		uint16_t format;      /* MOUNTPOINT: S_IFDIR, S_IFREG or 0 */
 	};
 	uint16_t max_version; /* HELLO */
-	/* FILE, OPEN, BDEV: a path; NAME: the source; MOUNTPOINT; OPTIONS, TABLE: comma-separated
+	/*
+	 * FILE, OPEN, BDEV: a path; NAME: the source; MOUNTPOINT: a path; OPTIONS, TABLE: a
+	 * comma-separated list
 	 */
 	const char *text;
 };
 
 /*
- * Reads the packet of SIZE bytes at BUFFER. PACKET->text points into BUFFER.
- * Returns 0; -EPROTO where the magic is none of this protocol; -EINVAL where it is, and
- * PACKET->kind is set, but the rest is malformed.
+ * Decode the packet of SIZE bytes at BUFFER. PACKET->text points into BUFFER. Return 0; -EPROTO if
+ * the magic is unknown; or -EINVAL, and PACKET->kind is set, if the rest is malformed.
  */
 int wire_decode(const void *buffer, size_t size, struct wire_packet *packet);
 
 /*
- * Writes PACKET to BUFFER of SIZE bytes.
- * Returns the packet's size, or -EMSGSIZE where it does not fit, or is more than WIRE_PACKET_MAX.
+ * Encode PACKET to BUFFER of SIZE bytes. Return the packet's size, or -EMSGSIZE if it does not fit
+ * or exceeds WIRE_PACKET_MAX.
  */
 int wire_encode(const struct wire_packet *packet, void *buffer, size_t size);
 
-/* What the packet is called in messages: "OPEN". */
+/* Return the name of the packet for messages, such as "OPEN". */
 const char *wire_packet_name(enum wire_kind kind);
 
-/* The size of an OPEN whose path takes PATH_MAX bytes: what a socket must be able to hold. */
+/* Return the size of an OPEN with a path of PATH_MAX bytes. The socket must accept it. */
 size_t wire_max_open_size(void);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What cmocka.h wants to be included before it, and what several tests need. */
+/*
+ * cmocka.h with the headers that it requires, and helpers of several tests.
+ */
 #pragma once
 
 #include <setjmp.h>
@@ -9,13 +11,13 @@
 
 #include <cmocka.h>
 
+#include "base/array.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* TEXT as a file to read from. */
-static inline FILE *file_of(const char *text)
+/* Open TEXT for reading. */
+static inline FILE *open_text(const char *text)
 {
 	FILE *file = fmemopen((void *)text, strlen(text), "r");
 

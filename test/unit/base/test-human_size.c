@@ -3,7 +3,7 @@
 
 #include "base/human_size.h"
 
-static void sizes_are_short_and_rounded_down(void **state)
+static void test_sizes_are_rounded_down(void **state)
 {
 	static const struct {
 		uint64_t bytes;
@@ -21,7 +21,7 @@ static void sizes_are_short_and_rounded_down(void **state)
 	char text[HUMAN_SIZE_MAX];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(sizes); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		human_size(sizes[i].bytes, text);
 		assert_string_equal(text, sizes[i].text);
 	}
@@ -30,8 +30,8 @@ static void sizes_are_short_and_rounded_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes_are_short_and_rounded_down),
+		cmocka_unit_test(test_sizes_are_rounded_down),
 	};
 
-	return cmocka_run_group_tests_name("readable", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("human_size", tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 
 #include <linux/mount.h>
 
-static void each_option_finds_its_class(void **state)
+static void test_each_option_has_its_class(void **state)
 {
 	static const struct {
 		const char *option;
@@ -38,17 +38,17 @@ static void each_option_finds_its_class(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(samples); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(samples); i++)
 		assert_int_equal(option_find_rule(samples[i].option)->class, samples[i].class);
 }
 
-static void a_list_is_taken_apart_at_its_commas(void **state)
+static void test_list_is_split_at_unescaped_commas(void **state)
 {
 	static const char *const wanted[] = { "a", "b=c,d", "e\\f", "g h", "last=" };
 	const char *cursor = ",a,,b=c\\,d,e\\\\f,g\\040h,last=";
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(wanted); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
 		_cleanup_free_ char *option = NULL;
 
 		assert_int_equal(options_next(&cursor, &option), 1);
@@ -57,17 +57,17 @@ static void a_list_is_taken_apart_at_its_commas(void **state)
 	assert_int_equal(options_next(&cursor, &(char *){ NULL }), 0);
 }
 
-static void what_is_added_comes_out_the_same(void **state)
+static void test_added_option_is_read_back_unchanged(void **state)
 {
 	static const char *const words[] = { "plain", "with,comma", "with\\backslash", "\\040" };
 	_cleanup_free_ char *list = NULL;
 	const char *cursor;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(words); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		assert_int_equal(options_add(&list, words[i]), 0);
 	cursor = list;
-	for (size_t i = 0; i < COUNT(words); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		_cleanup_free_ char *option = NULL;
 
 		assert_int_equal(options_next(&cursor, &option), 1);
@@ -75,7 +75,7 @@ static void what_is_added_comes_out_the_same(void **state)
 	}
 }
 
-static void options_go_where_they_belong(void **state)
+static void test_options_are_grouped_by_program(void **state)
 {
 	_cleanup_options_ struct options options = { 0 };
 
@@ -95,7 +95,7 @@ static void options_go_where_they_belong(void **state)
 	assert_true(options.blkdev);
 }
 
-static void the_last_word_on_a_flag_counts(void **state)
+static void test_last_option_for_a_flag_decides(void **state)
 {
 	_cleanup_options_ struct options options = { 0 };
 
@@ -105,7 +105,7 @@ static void the_last_word_on_a_flag_counts(void **state)
 	assert_int_equal(options.flag_mask, MS_RDONLY | MS_NOSUID | MS_NODEV);
 }
 
-static void allow_root_opens_the_mount_and_tells_libfuse(void **state)
+static void test_allow_root_is_for_kernel_and_libfuse(void **state)
 {
 	_cleanup_options_ struct options options = { 0 };
 
@@ -115,7 +115,7 @@ static void allow_root_opens_the_mount_and_tells_libfuse(void **state)
 	assert_string_equal(options.server, "allow_root");
 }
 
-static void nothing_sorts_into_nothing(void **state)
+static void test_empty_list_gives_no_options(void **state)
 {
 	_cleanup_options_ struct options options = { 0 };
 
@@ -130,13 +130,13 @@ static void nothing_sorts_into_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_option_finds_its_class),
-		cmocka_unit_test(a_list_is_taken_apart_at_its_commas),
-		cmocka_unit_test(what_is_added_comes_out_the_same),
-		cmocka_unit_test(options_go_where_they_belong),
-		cmocka_unit_test(the_last_word_on_a_flag_counts),
-		cmocka_unit_test(allow_root_opens_the_mount_and_tells_libfuse),
-		cmocka_unit_test(nothing_sorts_into_nothing),
+		cmocka_unit_test(test_each_option_has_its_class),
+		cmocka_unit_test(test_list_is_split_at_unescaped_commas),
+		cmocka_unit_test(test_added_option_is_read_back_unchanged),
+		cmocka_unit_test(test_options_are_grouped_by_program),
+		cmocka_unit_test(test_last_option_for_a_flag_decides),
+		cmocka_unit_test(test_allow_root_is_for_kernel_and_libfuse),
+		cmocka_unit_test(test_empty_list_gives_no_options),
 	};
 
 	return cmocka_run_group_tests_name("options", tests, NULL, NULL);

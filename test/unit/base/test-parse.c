@@ -28,7 +28,7 @@ static void test_other_text_is_refused_and_changes_nothing(void **state)
 	unsigned int number = 5;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(texts); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		assert_int_equal(parse_number(texts[i], 8, &number), -EINVAL);
 	assert_int_equal(parse_number("4294967296", UINT_MAX, &number), -EINVAL);
 	assert_int_equal(number, 5);

@@ -12,19 +12,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Numbers that no system call has: whatever it is that they fail with, the filter has said so. */
+/* Numbers without a system call: every error number is from the filter. */
 #define FIRST   900
 #define NUMBERS 60
 #define RULES   40
 #define ROUNDS  200
 
-/* What the kernel says of a number that there is not. */
-#define OTHERWISE SECCOMP_RET_ALLOW
+/* The kernel fails with ENOSYS for a number without a system call. */
+#define DEFAULT_ACTION SECCOMP_RET_ALLOW
 
 static uint32_t seed;
 
-/* The same numbers for the same seed, everywhere: xorshift. */
-static uint32_t any(uint32_t below)
+/* A reproducible random number below BELOW (xorshift). */
+static uint32_t random_below(uint32_t below)
 {
 	seed ^= seed << 13;
 	seed ^= seed >> 17;
@@ -32,12 +32,12 @@ static uint32_t any(uint32_t below)
 	return seed % below;
 }
 
-static uint32_t fails_with(int error)
+static uint32_t errno_action(int error)
 {
 	return SECCOMP_RET_ERRNO | (uint32_t)error;
 }
 
-/* The same as the filter, in the plainest way. */
+/* The reference implementation of the filter. */
 static int expected(const struct syscall_filter_rule *rules, size_t count, int number,
 		    const unsigned long *arguments)
 {
@@ -48,7 +48,7 @@ static int expected(const struct syscall_filter_rule *rules, size_t count, int n
 	return ENOSYS;
 }
 
-/* Runs FUNCTION in a process of its own, where a filter may be installed. */
+/* Run FUNCTION in a child process, where a filter may be installed, and return its wait status. */
 static int status_of(void (*function)(void))
 {
 	int status = -1;
@@ -66,48 +66,48 @@ static int status_of(void (*function)(void))
 static void fill(struct syscall_filter_rule *rules)
 {
 	for (size_t i = 0; i < RULES; i++) {
-		uint32_t mask = any(2) ? any(8) : 0;
+		uint32_t mask = random_below(2) ? random_below(8) : 0;
 
 		rules[i] = (struct syscall_filter_rule){
-			.number = FIRST + (int)any(NUMBERS),
-			.action = fails_with(1 + (int)any(3)),
-			.argument = any(6),
+			.number = FIRST + (int)random_below(NUMBERS),
+			.action = errno_action(1 + (int)random_below(3)),
+			.argument = random_below(6),
 			.mask = mask,
-			.value = any(8) & mask,
+			.value = random_below(8) & mask,
 		};
 	}
 }
 
-static void try_a_table(void)
+static void check_random_table(void)
 {
 	struct syscall_filter_rule rules[RULES], sorted[RULES];
 
 	fill(rules);
 	memcpy(sorted, rules, sizeof(rules));
-	if (syscall_filter_install(sorted, RULES, OTHERWISE, 0) != 0)
+	if (syscall_filter_install(sorted, RULES, DEFAULT_ACTION, 0) != 0)
 		_exit(2);
 	for (int number = FIRST - 2; number < FIRST + NUMBERS + 2; number++) {
-		/* What is above 32 bits is not looked at. */
+		/* The filter examines only the lower 32 bits of an argument. */
 		unsigned long a[6];
 
 		for (int i = 0; i < 6; i++)
-			a[i] = any(8) | (any(2) ? 0xf00000000UL : 0);
+			a[i] = random_below(8) | (random_below(2) ? 0xf00000000UL : 0);
 		if (syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]) != -1 ||
 		    errno != expected(rules, RULES, number, a))
 			_exit(1);
 	}
 }
 
-static void any_table_decides_as_it_says(void **state)
+static void test_random_tables_give_the_expected_actions(void **state)
 {
 	(void)state;
 	for (uint32_t round = 1; round <= ROUNDS; round++) {
 		seed = round;
-		assert_int_equal(status_of(try_a_table), 0);
+		assert_int_equal(status_of(check_random_table), 0);
 	}
 }
 
-/* All but one: a sanitizer has calls of its own to make. */
+/* Allow all calls except one: a sanitizer makes calls of its own. */
 static void allow_all_but_one(void)
 {
 	static struct syscall_filter_rule rules[FIRST];
@@ -118,7 +118,7 @@ static void allow_all_but_one(void)
 			rules[count++] =
 				(struct syscall_filter_rule){ .number = number,
 							      .action = SECCOMP_RET_ALLOW };
-	if (syscall_filter_install(rules, count, fails_with(EPERM), 0) != 0)
+	if (syscall_filter_install(rules, count, errno_action(EPERM), 0) != 0)
 		_exit(1);
 	if (syscall(SYS_getpid) < 0)
 		_exit(2);
@@ -128,7 +128,7 @@ static void allow_all_but_one(void)
 		_exit(4);
 }
 
-static void what_is_not_in_the_table_is_as_it_says(void **state)
+static void test_default_action_applies_to_other_calls(void **state)
 {
 	(void)state;
 	assert_int_equal(status_of(allow_all_but_one), 0);
@@ -138,14 +138,14 @@ static void refuse_too_many(void)
 {
 	static struct syscall_filter_rule rules[1000];
 
-	for (size_t i = 0; i < COUNT(rules); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
 		rules[i] = (struct syscall_filter_rule){ .number = (int)i * 2,
 							 .action = SECCOMP_RET_KILL_PROCESS };
-	if (syscall_filter_install(rules, COUNT(rules), SECCOMP_RET_ALLOW, 0) != -E2BIG)
+	if (syscall_filter_install(rules, ARRAY_SIZE(rules), SECCOMP_RET_ALLOW, 0) != -E2BIG)
 		_exit(1);
 }
 
-static void a_table_without_room_is_refused_whole(void **state)
+static void test_too_large_table_is_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(status_of(refuse_too_many), 0);
@@ -168,13 +168,13 @@ static void call_by_x32(void)
 
 static void call_by_32_bits(void)
 {
-	long number = 20; /* getpid */
+	long number = 20; /* getpid(2) in the 32-bit ABI */
 
 	allow_all();
 	__asm__ volatile("int $0x80" : "+a"(number) : : "r8", "r9", "r10", "r11", "memory");
 }
 
-static void other_numbers_for_the_same_end_the_process(void **state)
+static void test_foreign_abi_kills_the_process(void **state)
 {
 	(void)state;
 	assert_int_equal(WTERMSIG(status_of(call_by_x32)), SIGSYS);
@@ -185,13 +185,13 @@ static void other_numbers_for_the_same_end_the_process(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(any_table_decides_as_it_says),
-		cmocka_unit_test(what_is_not_in_the_table_is_as_it_says),
-		cmocka_unit_test(a_table_without_room_is_refused_whole),
+		cmocka_unit_test(test_random_tables_give_the_expected_actions),
+		cmocka_unit_test(test_default_action_applies_to_other_calls),
+		cmocka_unit_test(test_too_large_table_is_refused),
 #ifdef __x86_64__
-		cmocka_unit_test(other_numbers_for_the_same_end_the_process),
+		cmocka_unit_test(test_foreign_abi_kills_the_process),
 #endif
 	};
 
-	return cmocka_run_group_tests_name("syscallfilter", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("syscall_filter", tests, NULL, NULL);
 }

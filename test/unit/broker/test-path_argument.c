@@ -28,7 +28,7 @@ static void each_path_has_one_spelling(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(samples); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
 		char path[PATH_MAX];
 
 		snprintf(path, sizeof(path), "%s", samples[i].path);

@@ -8,14 +8,14 @@
 static struct fuse_conf read_text(const char *text)
 {
 	struct fuse_conf conf;
-	FILE *file = file_of(text);
+	FILE *file = open_text(text);
 
 	fuse_conf_read(file, "fuse.conf", &conf);
 	fclose(file);
 	return conf;
 }
 
-static void nothing_is_granted_by_default(void **state)
+static void test_nothing_is_granted_by_default(void **state)
 {
 	struct fuse_conf conf = read_text("# user_allow_other\n\n#mount_max = 5\n");
 
@@ -24,7 +24,7 @@ static void nothing_is_granted_by_default(void **state)
 	assert_int_equal(conf.mount_max, 1000);
 }
 
-static void both_settings_are_read(void **state)
+static void test_both_settings_are_read(void **state)
 {
 	struct fuse_conf conf = read_text("  user_allow_other   # yes\nmount_max = 5\n");
 
@@ -35,7 +35,7 @@ static void both_settings_are_read(void **state)
 	assert_int_equal(read_text("mount_max = 0").mount_max, 0);
 }
 
-static void what_is_not_understood_grants_nothing(void **state)
+static void test_invalid_line_grants_nothing(void **state)
 {
 	(void)state;
 	assert_false(read_text("user_allow_other yes\n").user_allow_other);
@@ -45,7 +45,7 @@ static void what_is_not_understood_grants_nothing(void **state)
 	assert_int_equal(read_text("mount_max = 99999999999999\n").mount_max, 1000);
 }
 
-/* Two lines, and then an error. */
+/* Return two lines, then an error. */
 static ssize_t read_two_lines(void *cookie, char *buffer, size_t size)
 {
 	static const char text[] = "user_allow_other\nmount_max = 5\n";
@@ -60,7 +60,7 @@ static ssize_t read_two_lines(void *cookie, char *buffer, size_t size)
 	return sizeof(text) - 1;
 }
 
-static void what_cannot_be_read_to_its_end_allows_nothing(void **state)
+static void test_read_error_allows_no_mount(void **state)
 {
 	bool is_read = false;
 	FILE *file = fopencookie(&is_read, "r", (cookie_io_functions_t){ .read = read_two_lines });
@@ -77,11 +77,11 @@ static void what_cannot_be_read_to_its_end_allows_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nothing_is_granted_by_default),
-		cmocka_unit_test(both_settings_are_read),
-		cmocka_unit_test(what_is_not_understood_grants_nothing),
-		cmocka_unit_test(what_cannot_be_read_to_its_end_allows_nothing),
+		cmocka_unit_test(test_nothing_is_granted_by_default),
+		cmocka_unit_test(test_both_settings_are_read),
+		cmocka_unit_test(test_invalid_line_grants_nothing),
+		cmocka_unit_test(test_read_error_allows_no_mount),
 	};
 
-	return cmocka_run_group_tests_name("fuseconf", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("fuse_conf", tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@
 /* Read TEXT as a configuration file. */
 static int read_text(const char *text, struct service_configs *configs)
 {
-	FILE *file = file_of(text);
+	FILE *file = open_text(text);
 	int error = service_configs_read(configs, file, "FILE");
 
 	fclose(file);
@@ -135,7 +135,7 @@ static void invalid_lines_are_refused_and_add_nothing(void **state)
 
 	(void)state;
 	assert_int_equal(read_text("a -- b", &configs), 0);
-	for (size_t i = 0; i < COUNT(lines); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		assert_int_equal(read_text(lines[i], &configs), -EINVAL);
 		assert_int_equal(configs.count, 1);
 	}

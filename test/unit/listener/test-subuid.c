@@ -5,7 +5,7 @@
 
 static uid_t counted_uid(const char *text, uid_t user)
 {
-	FILE *table = file_of(text);
+	FILE *table = open_text(text);
 	uid_t found = subuid_counted_uid(table, user);
 
 	fclose(table);
@@ -30,7 +30,7 @@ static void other_ids_count_as_themselves(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(texts); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		for (uid_t user = 0; user < 3; user++)
 			assert_int_equal(counted_uid(texts[i], user), user);
 	assert_int_equal(counted_uid(texts[0], 99999), 99999);

@@ -8,8 +8,8 @@
 
 #define BYTES(text) (text), sizeof(text) - 1
 
-/* A memfd with these bytes, as a hostile helper would make it. */
-static int memfd_of(const char *bytes, size_t size)
+/* Create a memfd with these bytes, as a hostile helper would. */
+static int create_memfd(const char *bytes, size_t size)
 {
 	int fd = memfd_create("test", MFD_CLOEXEC);
 
@@ -18,24 +18,24 @@ static int memfd_of(const char *bytes, size_t size)
 	return fd;
 }
 
-static void what_is_written_is_read_back(void **state)
+static void test_arguments_are_read_back_unchanged(void **state)
 {
-	const char *const words[] = { "squashfs", "", "a b\n", "\xff\xfe", "-o" };
-	_cleanup_close_ int fd = argv_memfd_create(COUNT(words), words);
+	const char *const sent[] = { "squashfs", "", "a b\n", "\xff\xfe", "-o" };
+	_cleanup_close_ int fd = argv_memfd_create(ARRAY_SIZE(sent), sent);
 	_cleanup_free_ char **argv = NULL;
 
 	(void)state;
 	assert_true(fd >= 0);
-	assert_int_equal(argv_memfd_read(fd, &argv), COUNT(words));
-	for (size_t i = 0; i < COUNT(words); i++)
-		assert_string_equal(argv[i], words[i]);
-	assert_null(argv[COUNT(words)]);
+	assert_int_equal(argv_memfd_read(fd, &argv), ARRAY_SIZE(sent));
+	for (size_t i = 0; i < ARRAY_SIZE(sent); i++)
+		assert_string_equal(argv[i], sent[i]);
+	assert_null(argv[ARRAY_SIZE(sent)]);
 }
 
-static void the_format_is_the_protocols(void **state)
+static void test_format_is_that_of_the_protocol(void **state)
 {
-	const char *const words[] = { "x", "yz" };
-	_cleanup_close_ int fd = argv_memfd_create(2, words);
+	const char *const argv[] = { "x", "yz" };
+	_cleanup_close_ int fd = argv_memfd_create(2, argv);
 	char bytes[64];
 	static const char wanted[] = "ARGS\0\0\0\2"
 				     "\0\0\0\30\0\0\0\2"
@@ -47,10 +47,10 @@ static void the_format_is_the_protocols(void **state)
 	assert_memory_equal(bytes, wanted, sizeof(wanted));
 }
 
-static void neither_side_can_change_it(void **state)
+static void test_memfd_is_sealed(void **state)
 {
-	const char *const words[] = { "x" };
-	_cleanup_close_ int fd = argv_memfd_create(1, words);
+	const char *const argv[] = { "x" };
+	_cleanup_close_ int fd = argv_memfd_create(1, argv);
 
 	(void)state;
 	assert_int_equal(pwrite(fd, "y", 1, 0), -1);
@@ -58,29 +58,29 @@ static void neither_side_can_change_it(void **state)
 	assert_int_equal(ftruncate(fd, 4096), -1);
 }
 
-static void a_file_that_lies_is_refused(void **state)
+static void test_malformed_files_are_refused(void **state)
 {
 	static const struct {
 		const char *bytes;
 		size_t size;
-	} lies[] = {
+	} samples[] = {
 		{ BYTES("") },
 		{ BYTES("ARGS") },
 		{ BYTES("SGRA\0\0\0\1\0\0\0\20\0\0\0\2x\0") },
-		{ BYTES("ARGS\0\0\0\0") },                     /* no argument at all */
-		{ BYTES("ARGS\0\0\0\2\0\0\0\20\0\0\0\2x\0") }, /* more than there are */
+		{ BYTES("ARGS\0\0\0\0") },                     /* no argument */
+		{ BYTES("ARGS\0\0\0\2\0\0\0\20\0\0\0\2x\0") }, /* count too large */
 		{ BYTES("ARGS\377\377\377\377\0\0\0\20\0\0\0\2x\0") },
-		{ BYTES("ARGS\0\0\0\1\0\0\0\23\0\0\0\1x\0") }, /* behind the end */
+		{ BYTES("ARGS\0\0\0\1\0\0\0\23\0\0\0\1x\0") }, /* position after the end */
 		{ BYTES("ARGS\0\0\0\1\377\377\377\377\0\0\0\2x\0") },
 		{ BYTES("ARGS\0\0\0\1\0\0\0\20\377\377\377\377x\0") }, /* longer than the file */
-		{ BYTES("ARGS\0\0\0\1\0\0\0\20\0\0\0\0x\0") },         /* no room for a NUL */
+		{ BYTES("ARGS\0\0\0\1\0\0\0\20\0\0\0\0x\0") },         /* length 0 */
 		{ BYTES("ARGS\0\0\0\1\0\0\0\20\0\0\0\2xy") },          /* no NUL */
-		{ BYTES("ARGS\0\0\0\1\0\0\0\20\0\0\0\4x\0y\0") },      /* one too many */
+		{ BYTES("ARGS\0\0\0\1\0\0\0\20\0\0\0\4x\0y\0") },      /* a NUL inside */
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(lies); i++) {
-		_cleanup_close_ int fd = memfd_of(lies[i].bytes, lies[i].size);
+	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
+		_cleanup_close_ int fd = create_memfd(samples[i].bytes, samples[i].size);
 		char **argv = NULL;
 
 		assert_int_equal(argv_memfd_read(fd, &argv), -EBADMSG);
@@ -88,9 +88,9 @@ static void a_file_that_lies_is_refused(void **state)
 	}
 }
 
-static void a_file_larger_than_any_command_line_is_refused(void **state)
+static void test_too_large_file_is_refused(void **state)
 {
-	_cleanup_close_ int fd = memfd_of(BYTES("ARGS\0\0\0\1"));
+	_cleanup_close_ int fd = create_memfd(BYTES("ARGS\0\0\0\1"));
 	char **argv = NULL;
 
 	(void)state;
@@ -98,7 +98,7 @@ static void a_file_larger_than_any_command_line_is_refused(void **state)
 	assert_int_equal(argv_memfd_read(fd, &argv), -E2BIG);
 }
 
-static void what_is_no_file_is_refused(void **state)
+static void test_pipe_and_closed_fd_are_refused(void **state)
 {
 	int ends[2];
 	char **argv = NULL;
@@ -114,13 +114,13 @@ static void what_is_no_file_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_written_is_read_back),
-		cmocka_unit_test(the_format_is_the_protocols),
-		cmocka_unit_test(neither_side_can_change_it),
-		cmocka_unit_test(a_file_that_lies_is_refused),
-		cmocka_unit_test(a_file_larger_than_any_command_line_is_refused),
-		cmocka_unit_test(what_is_no_file_is_refused),
+		cmocka_unit_test(test_arguments_are_read_back_unchanged),
+		cmocka_unit_test(test_format_is_that_of_the_protocol),
+		cmocka_unit_test(test_memfd_is_sealed),
+		cmocka_unit_test(test_malformed_files_are_refused),
+		cmocka_unit_test(test_too_large_file_is_refused),
+		cmocka_unit_test(test_pipe_and_closed_fd_are_refused),
 	};
 
-	return cmocka_run_group_tests_name("argfile", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("argv_memfd", tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-/* Both ends of a connection; what is sent on OTHER arrives at CHANNEL. */
+/* A connection: packets sent to OTHER arrive at CHANNEL. */
 struct ends {
 	struct channel channel;
 	int other;
@@ -33,16 +33,16 @@ static void disconnect(struct ends *ends)
 
 #define _cleanup_ends_ __attribute__((cleanup(disconnect)))
 
-/* For a second view of a socket that its ends close. */
-static void give_room_back(struct channel *channel)
+/* Free the buffer of a second channel on a socket that struct ends closes. */
+static void free_buffer(struct channel *channel)
 {
 	channel->fd = -1;
 	channel_close(channel);
 }
 
-#define _cleanup_room_ __attribute__((cleanup(give_room_back)))
+#define _cleanup_buffer_ __attribute__((cleanup(free_buffer)))
 
-/* The number of descriptors that the process has open. */
+/* Count the open file descriptors of the process. */
 static int open_descriptors(void)
 {
 	int count = 0;
@@ -52,7 +52,7 @@ static int open_descriptors(void)
 	return count;
 }
 
-/* Sends a packet of four bytes with COUNT descriptors. */
+/* Send a packet of four bytes with COUNT file descriptors. */
 static void send_descriptors(int socket, const char *bytes, size_t count)
 {
 	struct iovec data = { .iov_base = (char *)(uintptr_t)bytes, .iov_len = 4 };
@@ -64,18 +64,18 @@ static void send_descriptors(int socket, const char *bytes, size_t count)
 	*header = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
 				    .cmsg_type = SCM_RIGHTS,
 				    .cmsg_len = CMSG_LEN(count * sizeof(int)) };
-	memset(CMSG_DATA(header), 0, count * sizeof(int)); /* descriptor 0, each time */
+	memset(CMSG_DATA(header), 0, count * sizeof(int)); /* file descriptor 0, COUNT times */
 	assert_int_equal(sendmsg(socket, &message, 0), 4);
 }
 
 static const struct wire_packet unmount = { .kind = WIRE_UNMOUNT };
 
-static void packets_arrive_as_they_were_sent(void **state)
+static void test_packets_are_received_unchanged(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
-	_cleanup_room_ struct channel back = { .fd = ends.other,
-					       .deadline = deadline_in(1),
-					       .interrupt = -1 };
+	_cleanup_buffer_ struct channel back = { .fd = ends.other,
+						 .deadline = deadline_in(1),
+						 .interrupt = -1 };
 	const struct wire_packet name = { .kind = WIRE_NAME, .text = "a b" };
 	struct wire_packet packet;
 
@@ -89,12 +89,12 @@ static void packets_arrive_as_they_were_sent(void **state)
 	assert_int_equal(packet.kind, WIRE_UNMOUNT);
 }
 
-static void a_descriptor_arrives_close_on_exec(void **state)
+static void test_received_fd_is_close_on_exec(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
-	_cleanup_room_ struct channel back = { .fd = ends.other,
-					       .deadline = deadline_in(1),
-					       .interrupt = -1 };
+	_cleanup_buffer_ struct channel back = { .fd = ends.other,
+						 .deadline = deadline_in(1),
+						 .interrupt = -1 };
 	_cleanup_close_ int fd = -1;
 	struct wire_packet packet;
 
@@ -105,7 +105,7 @@ static void a_descriptor_arrives_close_on_exec(void **state)
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
 }
 
-static void more_than_one_descriptor_is_refused_and_all_are_closed(void **state)
+static void test_several_fds_are_refused_and_closed(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	int before = open_descriptors(), fd;
@@ -120,7 +120,7 @@ static void more_than_one_descriptor_is_refused_and_all_are_closed(void **state)
 	}
 }
 
-static void a_descriptor_that_nobody_wants_is_never_seen(void **state)
+static void test_unwanted_fd_is_dropped_by_the_kernel(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	int before = open_descriptors();
@@ -132,7 +132,7 @@ static void a_descriptor_that_nobody_wants_is_never_seen(void **state)
 	assert_int_equal(open_descriptors(), before);
 }
 
-static void a_descriptor_with_a_malformed_packet_is_closed(void **state)
+static void test_fd_of_malformed_packet_is_closed(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	int before = open_descriptors(), fd;
@@ -145,7 +145,7 @@ static void a_descriptor_with_a_malformed_packet_is_closed(void **state)
 	assert_int_equal(open_descriptors(), before);
 }
 
-static void a_packet_that_is_too_large_is_malformed(void **state)
+static void test_too_large_packet_is_malformed(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	static char large[WIRE_PACKET_MAX + 1] = "NAME";
@@ -159,7 +159,7 @@ static void a_packet_that_is_too_large_is_malformed(void **state)
 	assert_null(packet.text);
 }
 
-static void every_wait_has_an_end(void **state)
+static void test_every_wait_ends_at_the_deadline(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	struct wire_packet packet;
@@ -168,13 +168,13 @@ static void every_wait_has_an_end(void **state)
 	(void)state;
 	ends.channel.deadline = deadline_in(0);
 	assert_int_equal(channel_receive(&ends.channel, &packet, NULL), -ETIMEDOUT);
-	/* Nobody reads at the other end. */
+	/* The other end does not read. */
 	for (int i = 0; i < 10000 && error == 0; i++)
 		error = channel_send(&ends.channel, &unmount, -1);
 	assert_int_equal(error, -ETIMEDOUT);
 }
 
-static void a_hang_up_is_told(void **state)
+static void test_closed_connection_is_an_error(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	struct wire_packet packet;
@@ -185,14 +185,14 @@ static void a_hang_up_is_told(void **state)
 	assert_int_equal(channel_send(&ends.channel, &unmount, -1), -EPIPE);
 }
 
-static void a_signal_ends_a_wait(void **state)
+static void test_signal_interrupts_a_wait(void **state)
 {
 	_cleanup_ends_ struct ends ends = connected();
 	_cleanup_ends_ struct ends signal = connected();
 	struct wire_packet packet;
 
 	(void)state;
-	/* Any descriptor will do where a signalfd is wanted. */
+	/* The channel polls any file descriptor in the place of a signalfd. */
 	ends.channel.interrupt = signal.channel.fd;
 	assert_int_equal(send(signal.other, "x", 1, 0), 1);
 	assert_int_equal(channel_receive(&ends.channel, &packet, NULL), -EINTR);
@@ -201,15 +201,15 @@ static void a_signal_ends_a_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(packets_arrive_as_they_were_sent),
-		cmocka_unit_test(a_descriptor_arrives_close_on_exec),
-		cmocka_unit_test(more_than_one_descriptor_is_refused_and_all_are_closed),
-		cmocka_unit_test(a_descriptor_that_nobody_wants_is_never_seen),
-		cmocka_unit_test(a_descriptor_with_a_malformed_packet_is_closed),
-		cmocka_unit_test(a_packet_that_is_too_large_is_malformed),
-		cmocka_unit_test(every_wait_has_an_end),
-		cmocka_unit_test(a_hang_up_is_told),
-		cmocka_unit_test(a_signal_ends_a_wait),
+		cmocka_unit_test(test_packets_are_received_unchanged),
+		cmocka_unit_test(test_received_fd_is_close_on_exec),
+		cmocka_unit_test(test_several_fds_are_refused_and_closed),
+		cmocka_unit_test(test_unwanted_fd_is_dropped_by_the_kernel),
+		cmocka_unit_test(test_fd_of_malformed_packet_is_closed),
+		cmocka_unit_test(test_too_large_packet_is_malformed),
+		cmocka_unit_test(test_every_wait_ends_at_the_deadline),
+		cmocka_unit_test(test_closed_connection_is_an_error),
+		cmocka_unit_test(test_signal_interrupts_a_wait),
 	};
 
 	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);

@@ -6,12 +6,12 @@
 #include <errno.h>
 #include <linux/mount.h>
 
-/* Parses the words given, of which the first is argv[0]. */
+/* Parse the given arguments, beginning with argv[0]. */
 #define PARSE(line, wrong, ...)                                                                    \
-	mount_args_parse((int)COUNT(((const char *const[]){ __VA_ARGS__ })),                       \
+	mount_args_parse((int)ARRAY_SIZE(((const char *const[]){ __VA_ARGS__ })),                  \
 			 (const char *const[]){ __VA_ARGS__ }, line, wrong)
 
-static void source_mountpoint_type_and_options_are_found_anywhere(void **state)
+static void test_arguments_may_come_in_any_order(void **state)
 {
 	_cleanup_mount_args_ struct mount_args args = { 0 };
 	const char *wrong;
@@ -32,7 +32,7 @@ static void source_mountpoint_type_and_options_are_found_anywhere(void **state)
 	assert_false(args.fuseblk);
 }
 
-static void the_server_gets_the_line_without_the_type(void **state)
+static void test_server_arguments_omit_the_type(void **state)
 {
 	static const char *const wanted[] = { "x", "-o", "ro", "s", "m", "-oa", "-d" };
 	_cleanup_mount_args_ struct mount_args args = { 0 };
@@ -41,13 +41,13 @@ static void the_server_gets_the_line_without_the_type(void **state)
 	(void)state;
 	assert_int_equal(PARSE(&args, &wrong, "x", "-o", "ro", "s", "-t", "t", "m", "-oa", "-d"),
 			 0);
-	assert_int_equal(args.argc, COUNT(wanted));
+	assert_int_equal(args.argc, ARRAY_SIZE(wanted));
 	for (int i = 0; i < args.argc; i++)
 		assert_string_equal(args.argv[i], wanted[i]);
 	assert_null(args.argv[args.argc]);
 }
 
-static void behind_two_dashes_there_are_no_options(void **state)
+static void test_double_dash_ends_the_options(void **state)
 {
 	_cleanup_mount_args_ struct mount_args args = { 0 };
 	const char *wrong;
@@ -59,23 +59,23 @@ static void behind_two_dashes_there_are_no_options(void **state)
 	assert_int_equal(args.argc, 4);
 }
 
-static void what_cannot_be_read_is_named(void **state)
+static void test_invalid_argument_is_reported(void **state)
 {
 	_cleanup_mount_args_ struct mount_args args = { 0 };
 	const char *wrong;
 
 	(void)state;
-	assert_int_equal(PARSE(&args, &wrong, "x", "s", "m", "third"), -EINVAL);
+	assert_int_equal(PARSE(&args, &wrong, "x", "s", "m", "third"), -E2BIG);
 	assert_string_equal(wrong, "third");
 	mount_args_free(&args);
 	assert_int_equal(PARSE(&args, &wrong, "x", "s", "m", "-o"), -EINVAL);
 	mount_args_free(&args);
 	assert_int_equal(PARSE(&args, &wrong, "x", "-t"), -EINVAL);
 	mount_args_free(&args);
-	assert_int_equal(PARSE(&args, &wrong, "x", "-t", "a", "-t", "b"), -EINVAL);
+	assert_int_equal(PARSE(&args, &wrong, "x", "-t", "a", "-t", "b"), -EEXIST);
 }
 
-static void r_and_w_are_ro_and_rw(void **state)
+static void test_r_and_w_equal_ro_and_rw(void **state)
 {
 	_cleanup_mount_args_ struct mount_args args = { 0 };
 	const char *wrong;
@@ -88,7 +88,7 @@ static void r_and_w_are_ro_and_rw(void **state)
 	assert_int_equal(args.options.flags, 0);
 }
 
-static void a_type_names_a_service_or_none(void **state)
+static void test_subtype_is_a_valid_file_name(void **state)
 {
 	(void)state;
 	assert_string_equal(mount_args_subtype("ext4"), "ext4");
@@ -104,7 +104,7 @@ static void a_type_names_a_service_or_none(void **state)
 	assert_null(mount_args_subtype("a/b"));
 }
 
-static void fuseblk_is_asked_for_by_type_or_option(void **state)
+static void test_fuseblk_is_set_by_type_or_option(void **state)
 {
 	_cleanup_mount_args_ struct mount_args args = { 0 };
 	const char *wrong;
@@ -120,14 +120,14 @@ static void fuseblk_is_asked_for_by_type_or_option(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(source_mountpoint_type_and_options_are_found_anywhere),
-		cmocka_unit_test(the_server_gets_the_line_without_the_type),
-		cmocka_unit_test(behind_two_dashes_there_are_no_options),
-		cmocka_unit_test(what_cannot_be_read_is_named),
-		cmocka_unit_test(r_and_w_are_ro_and_rw),
-		cmocka_unit_test(a_type_names_a_service_or_none),
-		cmocka_unit_test(fuseblk_is_asked_for_by_type_or_option),
+		cmocka_unit_test(test_arguments_may_come_in_any_order),
+		cmocka_unit_test(test_server_arguments_omit_the_type),
+		cmocka_unit_test(test_double_dash_ends_the_options),
+		cmocka_unit_test(test_invalid_argument_is_reported),
+		cmocka_unit_test(test_r_and_w_equal_ro_and_rw),
+		cmocka_unit_test(test_subtype_is_a_valid_file_name),
+		cmocka_unit_test(test_fuseblk_is_set_by_type_or_option),
 	};
 
-	return cmocka_run_group_tests_name("mountline", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("mount_args", tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-/* Packets as the protocol's text has them, written out byte for byte. */
+/* One packet of each kind, byte for byte as in the protocol's specification. */
 static const struct {
 	const char *bytes;
 	size_t size;
@@ -39,11 +39,11 @@ static const struct {
 	{ "REPL\0\0\0\26", 8, { .kind = WIRE_REPLY, .error = 22 } },
 };
 
-static void each_packet_is_encoded_as_specified(void **state)
+static void test_packets_are_encoded_as_specified(void **state)
 {
 	(void)state;
-	assert_int_equal(COUNT(samples), WIRE_KIND_COUNT);
-	for (size_t i = 0; i < COUNT(samples); i++) {
+	assert_int_equal(ARRAY_SIZE(samples), WIRE_KIND_COUNT);
+	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
 		char buffer[64];
 
 		assert_int_equal(wire_encode(&samples[i].packet, buffer, sizeof(buffer)),
@@ -52,10 +52,10 @@ static void each_packet_is_encoded_as_specified(void **state)
 	}
 }
 
-static void each_packet_is_decoded_as_specified(void **state)
+static void test_packets_are_decoded_as_specified(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(samples); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
 		const struct wire_packet *wanted = &samples[i].packet;
 		struct wire_packet got;
 
@@ -74,10 +74,10 @@ static void each_packet_is_decoded_as_specified(void **state)
 	}
 }
 
-static void a_packet_that_is_too_short_or_too_long_is_malformed(void **state)
+static void test_packet_of_wrong_size_is_malformed(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(samples); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
 		struct wire_packet got;
 		char longer[64];
 
@@ -85,14 +85,14 @@ static void a_packet_that_is_too_short_or_too_long_is_malformed(void **state)
 			assert_int_equal(wire_decode(samples[i].bytes, size, &got), -EINVAL);
 			assert_int_equal(got.kind, samples[i].packet.kind);
 		}
-		/* A string has its NUL too early then, a number has a rest. */
+		/* Then a string has a NUL before its end, and a number is followed by a byte. */
 		memcpy(longer, samples[i].bytes, samples[i].size);
 		longer[samples[i].size] = '\0';
 		assert_int_equal(wire_decode(longer, samples[i].size + 1, &got), -EINVAL);
 	}
 }
 
-static void a_string_without_its_nul_or_with_one_inside_is_malformed(void **state)
+static void test_string_must_end_with_its_only_nul(void **state)
 {
 	struct wire_packet got;
 
@@ -103,7 +103,7 @@ static void a_string_without_its_nul_or_with_one_inside_is_malformed(void **stat
 	assert_string_equal(got.text, "");
 }
 
-static void padding_must_be_zero(void **state)
+static void test_padding_must_be_zero(void **state)
 {
 	struct wire_packet got;
 
@@ -112,7 +112,7 @@ static void padding_must_be_zero(void **state)
 	assert_int_equal(wire_decode("MNTP@\0\1\0/mnt\0", 13, &got), -EINVAL);
 }
 
-static void an_unknown_magic_is_told_apart(void **state)
+static void test_unknown_magic_is_a_protocol_error(void **state)
 {
 	struct wire_packet got;
 
@@ -123,7 +123,7 @@ static void an_unknown_magic_is_told_apart(void **state)
 	assert_int_equal(wire_decode("", 0, &got), -EPROTO);
 }
 
-static void no_packet_is_larger_than_the_protocol_allows(void **state)
+static void test_packet_size_is_limited(void **state)
 {
 	static char path[WIRE_PACKET_MAX], buffer[2 * WIRE_PACKET_MAX];
 	struct wire_packet packet = { .kind = WIRE_NAME, .text = path };
@@ -140,10 +140,10 @@ static void no_packet_is_larger_than_the_protocol_allows(void **state)
 	assert_int_equal(wire_encode(&packet, buffer, sizeof(buffer)), -EMSGSIZE);
 }
 
-static void what_does_not_fit_the_buffer_is_not_written(void **state)
+static void test_encoding_never_overruns_the_buffer(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(samples); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
 		char buffer[64];
 
 		for (size_t size = 0; size < samples[i].size; size++) {
@@ -157,14 +157,14 @@ static void what_does_not_fit_the_buffer_is_not_written(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_packet_is_encoded_as_specified),
-		cmocka_unit_test(each_packet_is_decoded_as_specified),
-		cmocka_unit_test(a_packet_that_is_too_short_or_too_long_is_malformed),
-		cmocka_unit_test(a_string_without_its_nul_or_with_one_inside_is_malformed),
-		cmocka_unit_test(padding_must_be_zero),
-		cmocka_unit_test(an_unknown_magic_is_told_apart),
-		cmocka_unit_test(no_packet_is_larger_than_the_protocol_allows),
-		cmocka_unit_test(what_does_not_fit_the_buffer_is_not_written),
+		cmocka_unit_test(test_packets_are_encoded_as_specified),
+		cmocka_unit_test(test_packets_are_decoded_as_specified),
+		cmocka_unit_test(test_packet_of_wrong_size_is_malformed),
+		cmocka_unit_test(test_string_must_end_with_its_only_nul),
+		cmocka_unit_test(test_padding_must_be_zero),
+		cmocka_unit_test(test_unknown_magic_is_a_protocol_error),
+		cmocka_unit_test(test_packet_size_is_limited),
+		cmocka_unit_test(test_encoding_never_overruns_the_buffer),
 	};
 
 	return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
