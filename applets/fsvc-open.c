@@ -50,7 +50,8 @@ static const char help[] =
 	"  --help             print this help and exit\n"
 	"  --version          print the version and exit\n"
 	"\n"
-	"Exit status: that of SERVER; 128 plus the signal that killed it; 1 if it was not started.\n";
+	"Exit status: that of SERVER; 128 plus the signal that killed it; 127 if it cannot be\n"
+	"executed; 1 if it was not started for another reason.\n";
 
 struct open_options {
 	bool read_only, remote, uncontained, root_filesystem, as_root;
