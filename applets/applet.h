@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An applet: one of the programs in this executable. Its file holds its code, its options and its
- * help; its name in the list of meson.build is all that needs to be added elsewhere.
+ * An applet: one of the programs in this executable. Its file contains its code, options and help
+ * text. To add an applet, add its file and its name to the list in meson.build.
  */
 #pragma once
 
@@ -12,14 +12,14 @@
 struct applet {
 	const char *name;
 	const char *const
-		*aliases; /* more names, NULL-terminated, or NULL: alone or with ".TYPE" */
-	int (*run)(int argc, char **argv); /* returns the exit code */
-	bool mounts;         /* may keep CAP_SYS_ADMIN where it was installed with privileges */
-	const char *summary; /* one line, for lists */
-	const char *help;    /* what --help prints */
+		*aliases; /* other names, alone or followed by ".TYPE"; NULL-terminated, or NULL */
+	int (*run)(int argc, char **argv); /* returns the exit status */
+	bool mounts;         /* may keep CAP_SYS_ADMIN if installed set-user-ID root */
+	const char *summary; /* one line for the list of applets */
+	const char *help;    /* printed by --help */
 };
 
-/* Those that the build was told to put in. */
+/* The applets selected at build time. */
 #define APPLET(name) extern const struct applet applet_##name;
 APPLETS(APPLET)
 #undef APPLET

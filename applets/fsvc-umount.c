@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fsvc-umount: unmounts FUSE filesystems, and waits until what was written is where it belongs.
+ * fsvc-umount: unmount FUSE filesystems and wait until their servers have written all data back.
  */
 #include "applet.h"
 #include "base/cleanup.h"
 #include "base/deadline.h"
 #include "base/diag.h"
 #include "base/interrupt.h"
+#include "helper/exit_status.h"
 #include "mount/busy_processes.h"
 #include "mount/mount_namespace.h"
 #include "mount/unmount.h"
@@ -16,6 +17,7 @@
 #include "base/path.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,242 +27,226 @@ static const char help[] =
 	"Usage: fsvc-umount [-lfq] [-t SECONDS] TARGET|SOURCE...\n"
 	"       umount.fuse3 TARGET [-flnrv] [-t TYPE] [-N NAMESPACE]\n"
 	"\n"
-	"Unmounts FUSE filesystems, by mountpoint or by source, and waits until the server has\n"
-	"written everything back and is gone. The second form is for umount(8).\n"
+	"Unmount FUSE filesystems, given by mountpoint or source, and wait until the server has\n"
+	"written all data back and exited. The second form is for umount(8).\n"
 	"\n"
 	"Options:\n"
-	"  -l             lazily: out of sight at once, ended when nobody uses it any more; no "
-	"wait\n"
-	"  -f             by force, for a server that hangs: what is not written yet is lost; no "
-	"wait\n"
-	"  -q             say nothing, the exit code tells\n"
-	"  -t SECONDS     wait no longer than this for the server; 0: not at all\n"
-	"  -N NAMESPACE   unmount in this mount namespace: a process id, or a file\n"
-	"  -n, -r, -v     taken, and without a meaning\n"
-	"  --help         this text\n"
-	"  --version      the version\n"
+	"  -l             lazy: detach now, unmount when no longer busy; do not wait\n"
+	"  -f             force, if the server hangs: data not yet written back is lost; do not\n"
+	"                 wait\n"
+	"  -q             suppress messages; only set the exit status\n"
+	"  -t SECONDS     limit the wait for the server; 0: do not wait (default: no limit)\n"
+	"  -N NAMESPACE   unmount in this mount namespace: a process ID or a file\n"
+	"  -n, -r, -v     ignored\n"
+	"  --help         print this help and exit\n"
+	"  --version      print the version and exit\n"
 	"\n"
-	"Exit code: 0 unmounted; 1 wrong usage, or not yours to unmount; 2 the system failed;\n"
-	"8 unmounted, and interrupted while the server was still writing; 32 not unmounted, or the\n"
-	"server still there after -t SECONDS; 64 some of several failed.\n";
+	"Exit status: 0 unmounted; 1 incorrect invocation or permissions; 2 system error;\n"
+	"8 unmounted, but interrupted while the server was writing; 32 unmount failure, or the\n"
+	"server has not exited after -t SECONDS; 64 some of several targets failed.\n";
 
-/* Those of umount(8). */
-enum {
-	DONE = 0,
-	USAGE = 1,
-	SYSTEM = 2,
-	INTERRUPTED = 8,
-	FAILED = 32,
-	SOME_FAILED = 64,
-};
+#define MAX_USERS_TEXT 512
 
-#define LONGEST_HOLDER 512
+/* The result of getopt_long() for an operand, if the option string begins with '-'. */
+#define NOT_AN_OPTION 1
 
-struct call {
-	int ways;
-	unsigned int seconds;  /* to wait for the server */
-	bool waits_for_ever;   /* the command line gives no time */
-	bool quiet, by_umount; /* called as umount(8) does it */
-	const char **places;   /* NULL-terminated; in argv */
+struct parsed_args {
+	int flags;                /* UNMOUNT_* */
+	unsigned int timeout_s;   /* limit of the wait for the server */
+	bool has_timeout;         /* -t was given */
+	bool is_quiet;            /* -q was given */
+	bool is_called_by_umount; /* run as umount.TYPE by umount(8) */
+	const char **targets;     /* NULL-terminated; strings borrowed from argv */
 	const char *namespace;
 };
 
-static int read_seconds(struct call *call, const char *value)
+static void parsed_args_free(struct parsed_args *args)
 {
-	if (parse_seconds(value, 0, &call->seconds) == 0) {
-		call->waits_for_ever = false;
-		return 0;
-	}
-	diag_error("-t wants 0 to %d seconds, and not '%s'", MAX_SECONDS, value);
-	return -EINVAL;
+	free(args->targets);
 }
 
-/* The value of the option LETTER; NULL where the command line has none. */
-static int set_value(struct call *call, char letter, const char *value)
+#define _cleanup_parsed_args_ __attribute__((cleanup(parsed_args_free)))
+
+static int set_timeout(struct parsed_args *args, const char *value)
 {
-	if (!value) {
-		diag_error("-%c: its value is missing; see --help", letter);
+	/* For umount(8), -t is the filesystem type. */
+	if (args->is_called_by_umount)
+		return 0;
+	if (parse_seconds(value, 0, &args->timeout_s) < 0) {
+		diag_usage_error("invalid timeout '%s': expected 0 to %d seconds", value,
+				 MAX_SECONDS);
 		return -EINVAL;
 	}
-	if (letter == 'N')
-		call->namespace = value;
-	/* umount(8) says the filesystem's type by -t. */
-	else if (!call->by_umount)
-		return read_seconds(call, value);
+	args->has_timeout = true;
 	return 0;
 }
 
-/* A word of single letters, the last of which may want a value, *NEXT. Returns the words used up.
- */
-static int read_switches(struct call *call, const char *letters, const char *next)
+static int set_option(struct parsed_args *args, int option, char **argv)
 {
-	for (; *letters; letters++) {
-		const char *value = letters[1] ? letters + 1 : next;
-
-		switch (*letters) {
-		case 'l':
-			call->ways |= UNMOUNT_LAZY;
-			break;
-		case 'f':
-			call->ways |= UNMOUNT_FORCE;
-			break;
-		case 'q':
-			call->quiet = true;
-			break;
-		case 'n':
-		case 'r':
-		case 'v':
-			break;
-		case 'N':
-		case 't':
-			if (set_value(call, *letters, value) < 0)
-				return -EINVAL;
-			return letters[1] ? 1 : 2;
-		default:
-			/* The whole word, where it looks like a long one. */
-			diag_error("-%.*s: there is no such option; see --help",
-				   *letters == '-' ? (int)strlen(letters) : 1, letters);
-			return -EINVAL;
-		}
-	}
-	return 1;
-}
-
-/* Leaves the places in argv, from its second word on. */
-static int parse(struct call *call, int argc, char **argv)
-{
-	int count = 0;
-
-	call->places = (const char **)argv + 1;
-	for (int i = 1, used; i < argc; i += used) {
-		used = 1;
-		if (strcmp(argv[i], "--") == 0) {
-			while (++i < argc)
-				call->places[count++] = argv[i];
-			break;
-		}
-		if (argv[i][0] != '-' || !argv[i][1])
-			call->places[count++] = argv[i];
-		else
-			used = read_switches(call, argv[i] + 1, argv[i + 1]);
-		if (used < 0)
-			return used;
-	}
-	call->places[count] = NULL;
-	if (count > 0)
+	switch (option) {
+	case 'l':
+		args->flags |= UNMOUNT_LAZY;
 		return 0;
-	diag_error("nothing to unmount: fsvc-umount TARGET; see --help");
+	case 'f':
+		args->flags |= UNMOUNT_FORCE;
+		return 0;
+	case 'q':
+		args->is_quiet = true;
+		return 0;
+	case 'n':
+	case 'r':
+	case 'v':
+		return 0;
+	case 'N':
+		args->namespace = optarg;
+		return 0;
+	case 't':
+		return set_timeout(args, optarg);
+	}
+	diag_getopt_error(option, argv);
 	return -EINVAL;
 }
 
-/* ", process 123,", where it is known. */
-static const char *name_server(const struct unmount *unmount, char name[32])
+/* Options may follow the targets, as umount(8) passes them, even if POSIXLY_CORRECT is set. */
+static int parse_arguments(struct parsed_args *args, int argc, char **argv)
+{
+	static const struct option no_long_options[] = { { 0 } };
+	size_t count = 0;
+	int option, error = 0;
+
+	args->targets = calloc((size_t)argc + 1, sizeof(*args->targets));
+	if (!args->targets) {
+		diag_error("out of memory");
+		return -ENOMEM;
+	}
+	opterr = 0;
+	while (error == 0 &&
+	       (option = getopt_long(argc, argv, "-:lfqnrvN:t:", no_long_options, NULL)) >= 0)
+		if (option == NOT_AN_OPTION)
+			args->targets[count++] = optarg;
+		else
+			error = set_option(args, option, argv);
+	if (error < 0)
+		return error;
+	while (optind < argc)
+		args->targets[count++] = argv[optind++];
+	if (count > 0)
+		return 0;
+	diag_usage_error("missing operand");
+	return -EINVAL;
+}
+
+/* Return " (PID)" if the process ID of the server is known, otherwise "". */
+static const char *describe_server(const struct unmount *unmount, char name[32])
 {
 	name[0] = '\0';
 	if (unmount->server.pid > 0)
-		snprintf(name, 32, ", process %d,", unmount->server.pid);
+		snprintf(name, 32, " (%d)", unmount->server.pid);
 	return name;
 }
 
-static void tell_of_server(const struct unmount *unmount)
+static void report_progress(const struct unmount *unmount)
 {
 	char name[32];
 
 	if (isatty(STDERR_FILENO))
-		diag_error("waiting for the server of %s%s to write everything back (Ctrl-C: it "
-			   "goes on by itself)",
-			   unmount->mount.target, name_server(unmount, name));
+		diag_error("%s: waiting for the server%s to write all data back (Ctrl-C ends only "
+			   "the wait)",
+			   unmount->mount.target, describe_server(unmount, name));
 }
 
-/* What was wrong with PLACE before anything was done. */
-static int complain(const struct call *call, const char *place, const struct unmount *unmount,
-		    int error)
+/* Print why TARGET was not unmounted. Return the exit status. */
+static int report_failure(const struct parsed_args *args, const char *target,
+			  const struct unmount *unmount, int error)
 {
 	static const struct {
-		int error, code;
+		int error, status;
 		const char *text;
-	} words[] = {
-		{ EINVAL, FAILED, "is not mounted" },
-		{ ENOTUNIQ, FAILED, "is mounted in several places: name one of them" },
-		{ EMEDIUMTYPE, USAGE, "is not a FUSE mount: use umount" },
-		{ EPERM, USAGE, "is not yours to unmount" },
-		{ ESTALE, FAILED, "has changed meanwhile: try again" },
+	} failures[] = {
+		{ EINVAL, MOUNT_EXIT_FAILED, "not mounted" },
+		{ ENOTUNIQ, MOUNT_EXIT_FAILED, "source of several mounts; specify a mountpoint" },
+		{ EMEDIUMTYPE, MOUNT_EXIT_USAGE, "not a FUSE mount; try 'umount'" },
+		{ EPERM, MOUNT_EXIT_USAGE, "mounted by another user: permission denied" },
+		{ ESTALE, MOUNT_EXIT_FAILED, "mount has changed during the unmount" },
 	};
-	char holders[LONGEST_HOLDER];
+	char users[MAX_USERS_TEXT];
 
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (words[i].error == -error) {
-			if (!call->quiet)
-				diag_error("%s %s", place, words[i].text);
-			return words[i].code;
+	for (size_t i = 0; i < ARRAY_SIZE(failures); i++)
+		if (failures[i].error == -error) {
+			if (!args->is_quiet)
+				diag_error("%s: %s", target, failures[i].text);
+			return failures[i].status;
 		}
-	if (!call->quiet && error == -EBUSY) {
-		busy_processes_describe(&unmount->mount, holders, sizeof(holders));
-		diag_error("cannot unmount %s: in use by %s; -l takes it out of sight", place,
-			   holders[0] ? holders : "somebody whom you may not know of");
-	} else if (!call->quiet) {
-		diag_error("cannot unmount %s: %s", place, strerror(-error));
+	if (!args->is_quiet && error == -EBUSY) {
+		busy_processes_describe(&unmount->mount, users, sizeof(users));
+		diag_error("%s: cannot unmount: in use by %s; try 'fsvc-umount -l'", target,
+			   users[0] ? users : "a process that you may not see");
+	} else if (!args->is_quiet) {
+		diag_error("%s: cannot unmount: %s", target, strerror(-error));
 	}
-	return FAILED;
+	return MOUNT_EXIT_FAILED;
 }
 
-static int wait_for_server(const struct call *call, const struct unmount *unmount, int interrupt)
+static int wait_for_server(const struct parsed_args *args, const struct unmount *unmount,
+			   int interrupt)
 {
-	unsigned int seconds = call->seconds;
+	unsigned int timeout_s = args->timeout_s;
 	char name[32];
 	int error;
 
-	if (call->waits_for_ever)
-		seconds = call->ways == UNMOUNT_NORMAL ? MAX_SECONDS : 0;
-	if (seconds == 0)
-		return DONE;
+	if (!args->has_timeout)
+		timeout_s = args->flags == UNMOUNT_NORMAL ? MAX_SECONDS : 0;
+	if (timeout_s == 0)
+		return MOUNT_EXIT_SUCCESS;
 	do
-		error = unmount_wait(unmount, deadline_in(seconds), interrupt,
-				     call->quiet ? NULL : tell_of_server);
-	while (error == -ETIMEDOUT && call->waits_for_ever);
+		error = unmount_wait(unmount, deadline_in(timeout_s), interrupt,
+				     args->is_quiet ? NULL : report_progress);
+	while (error == -ETIMEDOUT && !args->has_timeout);
 	if (error == 0)
-		return DONE;
-	if (!call->quiet)
-		diag_error("%s is unmounted, but its server%s has not written everything back%s",
-			   unmount->mount.target, name_server(unmount, name),
-			   error == -EINTR ? " yet" : " in time");
-	return error == -EINTR ? INTERRUPTED : FAILED;
+		return MOUNT_EXIT_SUCCESS;
+	if (!args->is_quiet)
+		diag_error("%s: unmounted, but the server%s %s", unmount->mount.target,
+			   describe_server(unmount, name),
+			   error == -EINTR ? "is still writing data back"
+					   : "has not written all data back in time");
+	return error == -EINTR ? MOUNT_EXIT_INTERRUPTED : MOUNT_EXIT_FAILED;
 }
 
-/* The first round: a signal ends it as it ends any program. */
-static int unmount_one(const struct call *call, const char *place, struct unmount *unmount)
+/* Unmount without waiting for the server. Until then signals have their default action. */
+static int unmount_one(const struct parsed_args *args, const char *target, struct unmount *unmount)
 {
 	int error;
 
 	*unmount = UNMOUNT_NONE;
-	error = unmount_find(place, unmount);
+	error = unmount_find(target, unmount);
 	if (error == 0)
-		error = unmount_run(unmount, call->ways);
-	return error < 0 ? complain(call, place, unmount, error) : DONE;
+		error = unmount_run(unmount, args->flags);
+	return error < 0 ? report_failure(args, target, unmount, error) : MOUNT_EXIT_SUCCESS;
 }
 
-/* All servers write at the same time, and then all are waited for. */
-static int unmount_all(const struct call *call, struct unmount *unmounts, int *codes)
+/* Unmount all targets first: the servers write at the same time. Then wait for all of them. */
+static int unmount_all(const struct parsed_args *args, struct unmount *unmounts, int *statuses)
 {
-	int interrupt, failed = 0, last = DONE, i;
+	int interrupt, failed = 0, last = MOUNT_EXIT_SUCCESS, i;
 
-	for (i = 0; call->places[i]; i++)
-		codes[i] = unmount_one(call, call->places[i], &unmounts[i]);
+	for (i = 0; args->targets[i]; i++)
+		statuses[i] = unmount_one(args, args->targets[i], &unmounts[i]);
 	interrupt = interrupt_open();
 	if (interrupt < 0) {
 		diag_error("cannot prepare for signals: %s", strerror(-interrupt));
-		return SYSTEM;
+		return MOUNT_EXIT_SYSTEM;
 	}
-	for (i = 0; call->places[i]; i++) {
-		if (codes[i] == DONE && last != INTERRUPTED)
-			codes[i] = wait_for_server(call, &unmounts[i], interrupt);
-		failed += codes[i] != DONE;
-		if (codes[i] != DONE && last != INTERRUPTED)
-			last = codes[i];
+	for (i = 0; args->targets[i]; i++) {
+		if (statuses[i] == MOUNT_EXIT_SUCCESS && last != MOUNT_EXIT_INTERRUPTED)
+			statuses[i] = wait_for_server(args, &unmounts[i], interrupt);
+		failed += statuses[i] != MOUNT_EXIT_SUCCESS;
+		if (statuses[i] != MOUNT_EXIT_SUCCESS && last != MOUNT_EXIT_INTERRUPTED)
+			last = statuses[i];
 		unmount_free(&unmounts[i]);
 	}
 	close(interrupt);
-	return failed > 0 && failed < i && last != INTERRUPTED ? SOME_FAILED : last;
+	return failed > 0 && failed < i && last != MOUNT_EXIT_INTERRUPTED ? MOUNT_EXIT_SOME_FAILED
+									  : last;
 }
 
 static bool is_called_by_umount(const char *path)
@@ -270,21 +256,23 @@ static bool is_called_by_umount(const char *path)
 
 static int run(int argc, char **argv)
 {
-	struct call call = { .waits_for_ever = true, .by_umount = is_called_by_umount(argv[0]) };
+	_cleanup_parsed_args_ struct parsed_args args = { .is_called_by_umount =
+								  is_called_by_umount(argv[0]) };
 	_cleanup_free_ struct unmount *unmounts = NULL;
-	_cleanup_free_ int *codes = NULL;
+	_cleanup_free_ int *statuses = NULL;
+	int error = parse_arguments(&args, argc, argv);
 
-	if (parse(&call, argc, argv) < 0)
-		return USAGE;
-	if (call.namespace && mount_namespace_enter(call.namespace) < 0)
-		return USAGE;
+	if (error < 0)
+		return error == -ENOMEM ? MOUNT_EXIT_SYSTEM : MOUNT_EXIT_USAGE;
+	if (args.namespace && mount_namespace_enter(args.namespace) < 0)
+		return MOUNT_EXIT_USAGE;
 	unmounts = calloc((size_t)argc, sizeof(*unmounts));
-	codes = calloc((size_t)argc, sizeof(*codes));
-	if (!unmounts || !codes) {
-		diag_error("no memory");
-		return SYSTEM;
+	statuses = calloc((size_t)argc, sizeof(*statuses));
+	if (!unmounts || !statuses) {
+		diag_error("out of memory");
+		return MOUNT_EXIT_SYSTEM;
 	}
-	return unmount_all(&call, unmounts, codes);
+	return unmount_all(&args, unmounts, statuses);
 }
 
 static const char *const aliases[] = { "umount.fuse", "umount.fuse3", "umount.fuseblk", NULL };
@@ -294,6 +282,6 @@ const struct applet applet_fsvc_umount = {
 	.aliases = aliases,
 	.run = run,
 	.mounts = true,
-	.summary = "unmounts, and waits until everything is written back",
+	.summary = "unmount and wait until the server has written all data back",
 	.help = help,
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fusermount3: stands in for the program of that name before servers that let it mount: Go's do,
- * and libfuse where mount(2) is refused. It makes the system calls of such a server with the rights
- * that the server has, which in the sandbox are none: fsvc-open answers them, as it does the
- * server's own. Whoever calls it elsewhere gets what these calls give him.
+ * fusermount3: replaces libfuse's program in the sandbox, for servers that let it mount: those of
+ * Go libraries, and of libfuse if mount(2) is refused. It has only the server's rights, which are
+ * none in the sandbox: fsvc-open answers its system calls like those of the server. Outside the
+ * sandbox it can do only what its caller could do.
  */
 #include "applet.h"
 #include "base/cleanup.h"
@@ -23,36 +23,37 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-/* Where the server waits for the descriptor of /dev/fuse: the number of a socket. */
+/*
+ * The environment variable with the number of the socket on which the server waits for /dev/fuse.
+ */
 #define SOCKET_VARIABLE "_FUSE_COMMFD"
 
-/* Of umount2(2); <sys/mount.h> does not go together with the kernel's header everywhere. */
-#define UMOUNT_LAZILY  2
-#define UMOUNT_PLAINLY 8 /* UMOUNT_NOFOLLOW */
+/* Flags of umount2(2). <sys/mount.h> conflicts with the kernel's header in some C libraries. */
+#define UMOUNT_LAZY       2
+#define UMOUNT_NO_SYMLINK 8 /* UMOUNT_NOFOLLOW */
 
 static const char help[] =
 	"Usage: fusermount3 [-o OPTIONS] [--] MOUNTPOINT\n"
 	"       fusermount3 -u [-z] [-q] [--] MOUNTPOINT\n"
 	"\n"
-	"Not for you: for FUSE servers that fsvc-open runs. Those that do not mount by themselves "
-	"call a\n"
-	"program of this name, and find this one. It has no privilege, and needs none there.\n"
+	"Mount or unmount for a FUSE server that fsvc-open runs in the sandbox. Only such servers\n"
+	"run this program. It has no privileges and needs none.\n"
 	"\n"
 	"Options:\n"
-	"  -o OPTIONS       mount options, separated by commas\n"
-	"  -u, --unmount    unmount: in a service this is left to who has mounted\n"
-	"  -z, --lazy       the same, while it is in use\n"
-	"  -q, --quiet      do not say why it failed\n"
-	"  --auto-unmount   does nothing: the mount of a service ends with its server anyway\n"
-	"  --help           this text\n"
-	"  -V, --version    the version\n"
+	"  -o OPTIONS       comma-separated mount options\n"
+	"  -u, --unmount    unmount; in a service this is left to the caller of the mount\n"
+	"  -z, --lazy       with -u: detach now, unmount when no longer busy\n"
+	"  -q, --quiet      with -u: suppress messages\n"
+	"  --auto-unmount   do nothing: the mount of a service ends with its server\n"
+	"  --help           print this help and exit\n"
+	"  -V, --version    print the version and exit\n"
 	"\n"
-	"Exit code: 0 done; 1 failed.\n";
+	"Exit status: 0 success; 1 failure.\n";
 
-struct arguments {
-	char *options; /* a list, or NULL */
+struct parsed_args {
+	char *options; /* comma-separated, or NULL */
 	const char *mountpoint;
-	bool unmount, lazy, quiet, guard, version;
+	bool unmount, lazy, quiet, auto_unmount, version;
 };
 
 static const struct option long_options[] = {
@@ -61,95 +62,102 @@ static const struct option long_options[] = {
 	{ "auto-unmount", no_argument, NULL, 'U' }, { 0 },
 };
 
-static void arguments_free(struct arguments *arguments)
+static void parsed_args_free(struct parsed_args *args)
 {
-	free(arguments->options);
+	free(args->options);
 }
 
-#define _cleanup_arguments_ __attribute__((cleanup(arguments_free)))
+#define _cleanup_parsed_args_ __attribute__((cleanup(parsed_args_free)))
 
-static int take_option(struct arguments *arguments, int option)
+static int set_option(struct parsed_args *args, int option, char **argv)
 {
 	switch (option) {
 	case 'o':
-		return options_add_unescaped(&arguments->options, optarg);
+		return options_add_unescaped(&args->options, optarg);
 	case 'u':
-		arguments->unmount = true;
+		args->unmount = true;
 		return 0;
 	case 'z':
-		arguments->lazy = true;
+		args->lazy = true;
 		return 0;
 	case 'q':
-		arguments->quiet = true;
+		args->quiet = true;
 		return 0;
 	case 'U':
-		arguments->guard = true;
+		args->auto_unmount = true;
 		return 0;
 	case 'V':
-		arguments->version = true;
+		args->version = true;
 		return 0;
 	}
-	return -EINVAL; /* getopt has said what */
+	diag_getopt_error(option, argv);
+	return -EINVAL;
 }
 
-/* Options stand before or behind the mountpoint: Go's libraries do not agree. */
-static int parse(int argc, char **argv, struct arguments *arguments)
+/* Options may also follow the mountpoint: Go libraries differ in the order. */
+static int parse_arguments(int argc, char **argv, struct parsed_args *args)
 {
 	int option, error = 0;
 
-	while (error == 0 && (option = getopt_long(argc, argv, "o:uzqUV", long_options, NULL)) >= 0)
-		error = take_option(arguments, option);
+	opterr = 0;
+	while (error == 0 &&
+	       (option = getopt_long(argc, argv, ":o:uzqUV", long_options, NULL)) >= 0)
+		error = set_option(args, option, argv);
 	if (error < 0)
 		return error;
-	if (optind + 1 != argc && !arguments->version) {
-		diag_error("%s mountpoint: see --help", optind < argc ? "more than one" : "no");
+	if (optind + 1 != argc && !args->version) {
+		if (optind < argc)
+			diag_usage_error("extra operand '%s'", argv[optind + 1]);
+		else
+			diag_usage_error("missing operand");
 		return -EINVAL;
 	}
-	arguments->mountpoint = argv[optind];
+	args->mountpoint = argv[optind];
 	return 0;
 }
 
-/* The socket that the server waits at, or a negative errno. */
+/* Return the server's socket, or a negative errno. */
 static int find_socket(void)
 {
 	const char *text = getenv(SOCKET_VARIABLE);
 	unsigned int number;
 
 	if (!text) {
-		diag_error("no %s in the environment: this is for FUSE servers to call",
-			   SOCKET_VARIABLE);
+		diag_error(
+			"%s: environment variable not set: only FUSE servers can run this program",
+			SOCKET_VARIABLE);
 		return -EINVAL;
 	}
 	if (parse_number(text, INT_MAX, &number) < 0) {
-		diag_error("%s is '%s', which is no descriptor", SOCKET_VARIABLE, text);
+		diag_error("%s: invalid file descriptor '%s'", SOCKET_VARIABLE, text);
 		return -EBADF;
 	}
 	return (int)number;
 }
 
-/* Mounts what DEVICE serves. */
-static int mount_device(const struct arguments *arguments, int device)
+/* Mount the filesystem that is served on DEVICE. */
+static int mount_device(const struct parsed_args *args, int device)
 {
 	_cleanup_options_ struct options options = { .flags = MS_NOSUID | MS_NODEV };
 	_cleanup_free_ char *data = NULL;
 	struct stat status;
-	int error = options_parse(arguments->options, &options);
+	int error = options_parse(args->options, &options);
 
 	if (error < 0)
 		return error;
-	if (stat(arguments->mountpoint, &status) < 0)
+	if (stat(args->mountpoint, &status) < 0)
 		return -errno;
 	if (asprintf(&data, "fd=%d,rootmode=%o,user_id=%u,group_id=%u%s%s", device,
 		     status.st_mode & S_IFMT, getuid(), getgid(), options.kernel ? "," : "",
 		     options.kernel ? options.kernel : "") < 0)
 		return -ENOMEM;
-	return new_mount_api_mount(options.fsname ? options.fsname : FUSE_DEVICE,
-				   arguments->mountpoint, "fuse", options.flags, data) < 0
+	return new_mount_api_mount(options.fsname ? options.fsname : FUSE_DEVICE, args->mountpoint,
+				   "fuse", options.flags, data) < 0
 		       ? -errno
 		       : 0;
 }
 
-static int mount_for_server(const struct arguments *arguments)
+static int mount_for_server(const struct parsed_args *args)
 {
 	_cleanup_close_ int device = -1;
 	int socket = find_socket(), error;
@@ -159,55 +167,56 @@ static int mount_for_server(const struct arguments *arguments)
 	device = open(FUSE_DEVICE, O_RDWR | O_CLOEXEC);
 	if (device < 0) {
 		error = -errno;
-		diag_error("cannot open " FUSE_DEVICE ": %s", strerror(-error));
+		diag_error(FUSE_DEVICE ": cannot open: %s", strerror(-error));
 		return error;
 	}
-	error = mount_device(arguments, device);
+	error = mount_device(args, device);
 	if (error < 0) {
-		diag_error("cannot mount on %s: %s", arguments->mountpoint, strerror(-error));
+		diag_error("%s: cannot mount: %s", args->mountpoint, strerror(-error));
 		return error;
 	}
 	error = channel_send_fd(socket, device);
 	if (error < 0) {
-		diag_error("cannot hand over " FUSE_DEVICE ": %s", strerror(-error));
-		(void)syscall(SYS_umount2, arguments->mountpoint, UMOUNT_PLAINLY | UMOUNT_LAZILY);
+		diag_error(FUSE_DEVICE ": cannot send to the server: %s", strerror(-error));
+		(void)syscall(SYS_umount2, args->mountpoint, UMOUNT_NO_SYMLINK | UMOUNT_LAZY);
 	}
 	return error;
 }
 
-static int unmount(const struct arguments *arguments)
+static int unmount(const struct parsed_args *args)
 {
 	int error;
 
-	if (syscall(SYS_umount2, arguments->mountpoint,
-		    UMOUNT_PLAINLY | (arguments->lazy ? UMOUNT_LAZILY : 0)) == 0)
+	if (syscall(SYS_umount2, args->mountpoint,
+		    UMOUNT_NO_SYMLINK | (args->lazy ? UMOUNT_LAZY : 0)) == 0)
 		return 0;
 	error = -errno;
-	if (!arguments->quiet)
-		diag_error("cannot unmount %s: %s", arguments->mountpoint, strerror(-error));
+	if (!args->quiet)
+		diag_error("%s: cannot unmount: %s", args->mountpoint, strerror(-error));
 	return error;
 }
 
 static int run(int argc, char **argv)
 {
-	_cleanup_arguments_ struct arguments arguments = { 0 };
-	int error = parse(argc, argv, &arguments);
+	_cleanup_parsed_args_ struct parsed_args args = { 0 };
+	int error = parse_arguments(argc, argv, &args);
 
-	/* fsvc-open reads from here what the calls point to. main forbids that, for the sake of
-	 * applets that have something to hide: this one has given up all privileges. */
+	/*
+	 * Allow fsvc-open to read the arguments of system calls. main() makes the process
+	 * undumpable for applets with privileges; this one has dropped them.
+	 */
 	(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	if (error < 0)
 		return 1;
-	if (arguments.version)
+	if (args.version)
 		printf("fsvc %s\n", PROJECT_VERSION);
-	else if (arguments.unmount)
-		error = unmount(&arguments);
-	else if (!arguments.guard)
-		error = mount_for_server(&arguments);
+	else if (args.unmount)
+		error = unmount(&args);
+	else if (!args.auto_unmount)
+		error = mount_for_server(&args);
 	return error < 0 ? 1 : 0;
 }
 
-/* By its older name too. */
 static const char *const aliases[] = { "fusermount", NULL };
 
 const struct applet applet_fusermount3 = {
@@ -215,6 +224,6 @@ const struct applet applet_fusermount3 = {
 	.aliases = aliases,
 	.run = run,
 	.mounts = false,
-	.summary = "what servers under fsvc-open call to mount; not for you",
+	.summary = "mount for a FUSE server in the sandbox (not for users)",
 	.help = help,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fuservicemount3: the mount helper. Mounts through a service, with nothing for the service but
- * what the command line names.
+ * fuservicemount3: the mount helper. It mounts through a service, which gets only the files that
+ * the command line names. Its exit statuses are enum helper_exit_status.
  */
 #include "applet.h"
 #include "base/diag.h"
@@ -10,34 +10,30 @@
 #include <errno.h>
 #include <string.h>
 
-/* The exit codes are the values of enum helper_exit_status. */
-
 static const char help[] =
-	"Usage: fuservicemount3 SOURCE MOUNTPOINT -t TYPE [-o OPTIONS] [SERVER'S ARGUMENTS]\n"
+	"Usage: fuservicemount3 SOURCE MOUNTPOINT -t TYPE [-o OPTIONS] [SERVER-ARGUMENT]...\n"
 	"       fuservicemount3 -t TYPE --check\n"
 	"\n"
-	"Mounts SOURCE on MOUNTPOINT through the service for TYPE, a FUSE server that runs "
-	"contained:\n"
-	"it gets the files that this command line names, and nothing else.\n"
+	"Mount SOURCE on MOUNTPOINT through the service for TYPE, a sandboxed FUSE server. The\n"
+	"service gets only the files that this command line names.\n"
 	"\n"
 	"Options:\n"
-	"  -t TYPE        the filesystem's type: NAME, fuse.NAME or fuseblk.NAME\n"
-	"  -o OPTIONS     mount options, separated by commas: what mount(8) knows, the server's, "
-	"and\n"
-	"                 fsvc.timeout=SECONDS for the whole mount (90 unless given),\n"
-	"                 fsvc.file=PATH for a file that the server needs beside SOURCE\n"
-	"  -r, -w         the same as -o ro, -o rw\n"
-	"  -n             keep no entry in user space's mount table\n"
-	"  --check        exit with 0 if there is a service for TYPE that you may use, else with "
-	"1\n"
-	"  --help         this text\n"
-	"  --version      the version\n"
+	"  -t TYPE        filesystem type: NAME, fuse.NAME or fuseblk.NAME\n"
+	"  -o OPTIONS     comma-separated mount options: those of mount(8) and of the server, and\n"
+	"                 fsvc.timeout=SECONDS: time limit for the mount (default: 90);\n"
+	"                 fsvc.file=PATH: another file for the server, in addition to SOURCE\n"
+	"  -r, -w         same as -o ro, -o rw\n"
+	"  -n             do not write to the mount table of user space (utab)\n"
+	"  --check        exit with 0 if a service for TYPE exists that you may use, else with 1\n"
+	"  --help         print this help and exit\n"
+	"  --version      print the version and exit\n"
 	"\n"
-	"Anything else is for the server, whose command line this is without -t.\n"
+	"All other arguments are for the server, which gets this command line without -t.\n"
 	"\n"
-	"Exit code: 0 mounted; 1 failed, and nothing is mounted; 2 there is no service for TYPE.\n";
+	"Exit status: 0 mounted; 1 failed, nothing is mounted; 2 no service for TYPE.\n";
 
-/* Takes --check out of the command line: it is said to the helper alone. */
+/* Remove --check from the arguments, since it is not for the server. Return true if it was there.
+ */
 static bool take_check(int *argc, char **argv)
 {
 	int kept = 1;
@@ -47,27 +43,46 @@ static bool take_check(int *argc, char **argv)
 			argv[kept++] = argv[i];
 	if (kept == *argc)
 		return false;
-	argv[ *argc = kept] = NULL;
+	argv[kept] = NULL;
+	*argc = kept;
 	return true;
 }
 
-static int parse(int argc, char **argv, struct mount_args *args)
+static int parse_arguments(int argc, char **argv, struct mount_args *args)
 {
-	const char *wrong = NULL;
-	int error = mount_args_parse(argc, (const char *const *)argv, args, &wrong);
+	const char *invalid = NULL;
+	int error = mount_args_parse(argc, (const char *const *)argv, args, &invalid);
 
 	if (error == -EINVAL)
-		diag_error("misplaced, or without its value: %s; see --help", wrong);
+		diag_usage_error("option '%s' requires an argument", invalid);
+	else if (error == -EEXIST)
+		diag_usage_error("option '-t' given more than once");
+	else if (error == -E2BIG)
+		diag_usage_error("extra operand '%s'", invalid);
 	else if (error < 0)
-		diag_error("%s", strerror(-error));
+		diag_error("%s", error == -ENOMEM ? "out of memory" : strerror(-error));
 	else if (!args->type)
-		diag_error("no type: use -t TYPE; see --help");
+		diag_usage_error("missing option '-t'");
 	else
 		return 0;
 	return -EINVAL;
 }
 
-static int check(const struct mount_args *args)
+/* Check the arguments for a mount. */
+static int check_arguments(const struct mount_args *args)
+{
+	if (!args->subtype)
+		diag_usage_error("invalid filesystem type '%s'", args->type);
+	else if (!args->source)
+		diag_usage_error("missing operand");
+	else if (!args->mountpoint)
+		diag_usage_error("missing operand after '%s'", args->source);
+	else
+		return 0;
+	return -EINVAL;
+}
+
+static int check_service(const struct mount_args *args)
 {
 	return args->subtype && mount_request_has_service(args->subtype) > 0 ? HELPER_EXIT_MOUNTED
 									     : HELPER_EXIT_FAILED;
@@ -78,19 +93,12 @@ static int run(int argc, char **argv)
 	_cleanup_mount_args_ struct mount_args args = { 0 };
 	bool only_check = take_check(&argc, argv);
 
-	if (parse(argc, argv, &args) < 0)
+	if (parse_arguments(argc, argv, &args) < 0)
 		return HELPER_EXIT_FAILED;
 	if (only_check)
-		return check(&args);
-	if (!args.subtype) {
-		diag_error("'%s' is no filesystem type", args.type);
+		return check_service(&args);
+	if (check_arguments(&args) < 0)
 		return HELPER_EXIT_FAILED;
-	}
-	if (!args.source || !args.mountpoint) {
-		diag_error("no %s: fuservicemount3 SOURCE MOUNTPOINT -t TYPE; see --help",
-			   args.source ? "mountpoint" : "source");
-		return HELPER_EXIT_FAILED;
-	}
 	return mount_request_run(&args, false);
 }
 
@@ -98,6 +106,6 @@ const struct applet applet_fuservicemount3 = {
 	.name = "fuservicemount3",
 	.run = run,
 	.mounts = true,
-	.summary = "mounts a filesystem through a contained service",
+	.summary = "mount a filesystem through a sandboxed service",
 	.help = help,
 };

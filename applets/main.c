@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fsvc: all applets in one executable. The name it is called by chooses, or "fsvc APPLET".
+ * fsvc: all applets in one executable. The name by which it is run selects the applet, or "fsvc
+ * APPLET".
  */
 #include "applet.h"
 #include "base/diag.h"
@@ -13,20 +14,16 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What the shell says of a command that is not there. */
+/* The exit status of a shell for an unknown command. */
 #define EXIT_NO_APPLET 127
 
-/*
- * All applets. With privileges, by set-user-ID, run those alone that mount, and these as the caller
- * but for the calls that need privilege; see privs.h.
- */
 #define APPLET(name) &applet_##name,
 static const struct applet *const applets[] = { APPLETS(APPLET) };
 #undef APPLET
 
 #define APPLET_COUNT ARRAY_SIZE(applets)
 
-/* Whether NAME is an alias, as it is or with a filesystem's type behind a dot. */
+/* Return true if NAME is an alias of APPLET, alone or followed by a dot and a filesystem type. */
 static bool has_alias(const struct applet *applet, const char *name)
 {
 	for (const char *const *alias = applet->aliases; alias && *alias; alias++) {
@@ -38,7 +35,7 @@ static bool has_alias(const struct applet *applet, const char *name)
 	return false;
 }
 
-static const struct applet *find(const char *name)
+static const struct applet *find_applet(const char *name)
 {
 	for (size_t i = 0; i < APPLET_COUNT; i++)
 		if (strcmp(applets[i]->name, name) == 0 || has_alias(applets[i], name))
@@ -54,20 +51,20 @@ static void print_list(void)
 
 static void print_help(void)
 {
-	printf("Usage: fsvc APPLET [ARGUMENTS]\n"
+	printf("Usage: fsvc APPLET [ARGUMENT]...\n"
 	       "       fsvc --list | --help | --version\n"
 	       "\n"
-	       "Mounts filesystems that nobody trusts, through FUSE servers that run contained.\n"
+	       "Mount untrusted filesystem images through sandboxed FUSE servers.\n"
 	       "\n"
-	       "Applets, also callable by a link of their name:\n");
+	       "Applets, which can also be run through a link with their name:\n");
 	for (size_t i = 0; i < APPLET_COUNT; i++)
 		printf("  %-16s %s\n", applets[i]->name, applets[i]->summary);
 	printf("\n"
-	       "  --list           the applets' names, one a line\n"
-	       "  --help           this text; \"fsvc APPLET --help\" explains one\n"
-	       "  --version        the version\n"
+	       "  --list           list the applets and exit\n"
+	       "  --help           print this help and exit; see also 'fsvc APPLET --help'\n"
+	       "  --version        print the version and exit\n"
 	       "\n"
-	       "Exit code: that of the applet; 127 where there is none of that name.\n");
+	       "Exit status: that of the applet; 127 if the applet does not exist.\n");
 }
 
 static void print_version(void)
@@ -75,31 +72,33 @@ static void print_version(void)
 	printf("fsvc %s\n", PROJECT_VERSION);
 }
 
-/* Whether one of the applet's own words is WANTED: what follows "--" is for others. */
-static bool asks_for(int argc, char **argv, const char *wanted)
+/* Return true if OPTION is one of the arguments before "--". */
+static bool has_option(int argc, char **argv, const char *option)
 {
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-		if (strcmp(argv[i], wanted) == 0)
+		if (strcmp(argv[i], option) == 0)
 			return true;
 	return false;
 }
 
-static int run(const struct applet *applet, int argc, char **argv)
+static int run_applet(const struct applet *applet, int argc, char **argv)
 {
 	diag_set_program(applet->name);
-	if (asks_for(argc, argv, "--help")) {
+	if (has_option(argc, argv, "--help")) {
 		fputs(applet->help, stdout);
 		return 0;
 	}
-	if (asks_for(argc, argv, "--version")) {
+	if (has_option(argc, argv, "--version")) {
 		print_version();
 		return 0;
 	}
 	return applet->run(argc, argv);
 }
 
-/* "fsvc" itself, with what follows. */
-static int run_none(int argc, char **argv)
+/*
+ * Run "fsvc" with one of its own options. Return its exit status, or -1 if the option is unknown.
+ */
+static int run_fsvc(int argc, char **argv)
 {
 	static const struct {
 		const char *option;
@@ -122,29 +121,33 @@ static int run_none(int argc, char **argv)
 	return -1;
 }
 
-static int complain(const char *name)
+static int report_unknown(const char *name)
 {
-	diag_error("no applet is called '%.64s': fsvc --list tells which there are", name);
+	if (name[0] == '-')
+		diag_usage_error("unrecognized option '%.64s'", name);
+	else
+		diag_usage_error("unknown applet '%.64s'", name);
 	return EXIT_NO_APPLET;
 }
 
 int main(int argc, char **argv)
 {
-	const struct applet *applet = argc > 0 ? find(path_basename(argv[0])) : NULL;
+	const struct applet *applet = argc > 0 ? find_applet(path_basename(argv[0])) : NULL;
 	bool is_fsvc = argc > 0 && strcmp(path_basename(argv[0]), "fsvc") == 0;
-	int code;
+	int status;
 
 	if (!applet && is_fsvc && argc > 1)
-		applet = find(argv[1]);
+		applet = find_applet(argv[1]);
 	diag_set_program("fsvc");
-	/* Before anything is read, opened or printed. */
+	/* This comes before anything is read, opened or printed. */
 	if (privs_open_standard_fds() < 0 || privs_become_caller(applet && applet->mounts) < 0)
 		return EXIT_NO_APPLET;
 
 	if (applet && is_fsvc)
-		return run(applet, argc - 1, argv + 1);
+		return run_applet(applet, argc - 1, argv + 1);
 	if (applet)
-		return run(applet, argc, argv);
-	code = is_fsvc ? run_none(argc, argv) : -1;
-	return code >= 0 ? code : complain(argc > (is_fsvc ? 1 : 0) ? argv[is_fsvc ? 1 : 0] : "");
+		return run_applet(applet, argc, argv);
+	status = is_fsvc ? run_fsvc(argc, argv) : -1;
+	return status >= 0 ? status
+			   : report_unknown(argc > (is_fsvc ? 1 : 0) ? argv[is_fsvc ? 1 : 0] : "");
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * mount.fuse3: what mount(8) calls for FUSE. Mounts through a service where there is one, and else
- * starts the server as libfuse's program of this name does.
+ * mount.fuse3: the mount helper that mount(8) runs for FUSE. It mounts through a service if there
+ * is one; otherwise it executes the server like libfuse's program of this name. Its exit statuses
+ * are enum mount_exit_status.
  */
 #include "applet.h"
 #include "base/account.h"
@@ -26,96 +27,97 @@ static const char help[] =
 	"       mount.fuse3 TYPE#[SOURCE] MOUNTPOINT [-sfnv] [-N NAMESPACE] [-o OPTIONS]\n"
 	"       mount.fuse3.TYPE SOURCE MOUNTPOINT ...\n"
 	"\n"
-	"Mounts through the service for TYPE if there is one that you may use; else it starts the\n"
-	"program TYPE, which then runs as you, as libfuse's mount.fuse3 does. For mount(8).\n"
+	"Mount through the service for TYPE if there is one that you may use. Otherwise execute\n"
+	"the program TYPE with your rights, like libfuse's mount.fuse3. This is for mount(8).\n"
 	"\n"
 	"Options:\n"
-	"  -t TYPE        the filesystem's type: NAME, fuse.NAME or fuseblk.NAME\n"
-	"  -o OPTIONS     mount options, separated by commas; among them\n"
-	"                 fsvc=require: a service or nothing; fsvc=never: no service;\n"
-	"                 fsvc.timeout=SECONDS, fsvc.file=PATH: see fuservicemount3 --help;\n"
-	"                 setuid=USER: mount as this user; drop_privileges: for a program that is\n"
-	"                 started\n"
-	"  -f             pretend: mount nothing\n"
-	"  -n             keep no entry in user space's mount table\n"
-	"  -N NAMESPACE   mount in this mount namespace: a process id, or a file\n"
-	"  -s, -v         taken, and without a meaning\n"
-	"  --help         this text\n"
-	"  --version      the version\n"
+	"  -t TYPE        filesystem type: NAME, fuse.NAME or fuseblk.NAME\n"
+	"  -o OPTIONS     comma-separated mount options, including\n"
+	"                 fsvc=require: fail if there is no service;\n"
+	"                 fsvc=never: do not use a service;\n"
+	"                 fsvc.timeout=SECONDS, fsvc.file=PATH: see 'fuservicemount3 --help';\n"
+	"                 setuid=USER: mount as this user;\n"
+	"                 drop_privileges: execute the server without privileges\n"
+	"  -f             fake: do not mount\n"
+	"  -n             do not write to the mount table of user space (utab)\n"
+	"  -N NAMESPACE   mount in this mount namespace: a process ID or a file\n"
+	"  -s, -v         ignored\n"
+	"  --help         print this help and exit\n"
+	"  --version      print the version and exit\n"
 	"\n"
-	"Exit code: 0 mounted; 1 wrong usage; 2 the system failed; 32 the mount failed; else that\n"
-	"of the program that was started.\n";
+	"Exit status: 0 mounted; 1 incorrect invocation or permissions; 2 system error; 32 mount\n"
+	"failure; otherwise that of the server.\n";
 
-enum wish { SERVICE_FIRST, SERVICE_ONLY, SERVICE_NEVER };
+enum service_mode { SERVICE_PREFERRED, SERVICE_REQUIRED, SERVICE_NEVER };
 
-struct call {
-	char *type, *source; /* the source is NULL where TYPE# has none */
-	const char *mountpoint, *spelled_type, *namespace;
+struct parsed_args {
+	char *type, *source; /* source is NULL if missing after TYPE# */
+	const char *mountpoint, *type_option, *namespace;
 	char *user;
-	char *server_options, *service_options; /* lists, or NULL */
-	enum wish wish;
-	bool fuseblk; /* by the program's name */
-	bool fake, no_table, no_dev, no_suid, drop_privileges;
+	char *server_options, *service_options; /* comma-separated, or NULL */
+	enum service_mode mode;
+	bool fuseblk; /* run as mount.fuseblk */
+	bool is_fake, no_utab, no_dev, no_suid, drop_privileges;
 };
 
-static void call_free(struct call *call)
+static void parsed_args_free(struct parsed_args *args)
 {
-	free(call->type);
-	free(call->source);
-	free(call->user);
-	free(call->server_options);
-	free(call->service_options);
+	free(args->type);
+	free(args->source);
+	free(args->user);
+	free(args->server_options);
+	free(args->service_options);
 }
 
-#define _cleanup_call_ __attribute__((cleanup(call_free)))
+#define _cleanup_parsed_args_ __attribute__((cleanup(parsed_args_free)))
 
-/* Adds OPTION as it is spelled, backslashes and all: the server reads them. */
+/* Append OPTION without changing its backslashes, which the server interprets. */
 static int add(char **list, const char *option)
 {
 	return options_add_unescaped(list, option);
 }
 
-/* An option that is for this program alone. Returns 1, 0 if it is not, or a negative errno. */
-static int take_own(struct call *call, const char *option)
+/* Apply an option for this program. Return 1, 0 if it is for others, or a negative errno. */
+static int set_own_option(struct parsed_args *args, const char *option)
 {
 	if (strncmp(option, "setuid=", 7) == 0) {
-		free(call->user);
-		call->user = option[7] ? strdup(option + 7) : NULL;
-		return option[7] && !call->user ? -ENOMEM : 1;
+		free(args->user);
+		args->user = option[7] ? strdup(option + 7) : NULL;
+		return option[7] && !args->user ? -ENOMEM : 1;
 	}
 	if (strcmp(option, "drop_privileges") == 0)
-		return call->drop_privileges = true;
+		return args->drop_privileges = true;
 	if (strncmp(option, "fsvc=", 5) != 0)
 		return 0;
 	if (strcmp(option + 5, "require") == 0)
-		call->wish = SERVICE_ONLY;
+		args->mode = SERVICE_REQUIRED;
 	else if (strcmp(option + 5, "never") == 0)
-		call->wish = SERVICE_NEVER;
+		args->mode = SERVICE_NEVER;
 	else
 		return -EINVAL;
 	return 1;
 }
 
-static int add_option(struct call *call, const char *option)
+static int add_option(struct parsed_args *args, const char *option)
 {
-	int error = take_own(call, option);
+	int error = set_own_option(args, option);
 	enum option_class class;
 
 	if (error != 0)
 		return error < 0 ? error : 0;
 	class = option_find_rule(option)->class;
-	call->no_dev |= strcmp(option, "nodev") == 0;
-	call->no_suid |= strcmp(option, "nosuid") == 0;
-	error = add(&call->service_options, option);
-	/* With a value, "user" is an option of servers such as curlftpfs. */
+	args->no_dev |= strcmp(option, "nodev") == 0;
+	args->no_suid |= strcmp(option, "nosuid") == 0;
+	error = add(&args->service_options, option);
+	/* user=NAME is also an option of servers such as curlftpfs. */
 	if (error < 0 || class == OPTION_HELPER ||
 	    (class == OPTION_TABLE && strncmp(option, "user=", 5) != 0))
 		return error;
-	return add(&call->server_options, option);
+	return add(&args->server_options, option);
 }
 
-/* Each option of LIST; a backslash keeps the comma behind it from ending one. */
-static int add_options(struct call *call, const char *list)
+/* Apply each option of LIST. A backslash escapes the comma after it. */
+static int add_options(struct parsed_args *args, const char *list)
 {
 	while (*list) {
 		_cleanup_free_ char *option = NULL;
@@ -125,11 +127,14 @@ static int add_options(struct call *call, const char *list)
 		while (list[length] && list[length] != ',')
 			length += list[length] == '\\' && list[length + 1] ? 2 : 1;
 		option = strndup(list, length);
-		error = !option ? -ENOMEM : length ? add_option(call, option) : 0;
+		error = !option ? -ENOMEM : length ? add_option(args, option) : 0;
 		if (error < 0) {
-			diag_error("-o %s: %s", option ? option : list,
-				   error == -EINVAL ? "use fsvc=require or fsvc=never"
-						    : strerror(-error));
+			if (error == -EINVAL)
+				diag_usage_error("invalid option '%s': expected fsvc=require or "
+						 "fsvc=never",
+						 option);
+			else
+				diag_error("out of memory");
 			return error;
 		}
 		list += length + (list[length] == ',');
@@ -137,43 +142,43 @@ static int add_options(struct call *call, const char *list)
 	return 0;
 }
 
-/* A word of single letters, such as -sfnv. What is unknown is passed over, as in libfuse's. */
-static void set_switches(struct call *call, const char *letters)
+/* Apply a group of option letters, such as -sfnv. Like libfuse, ignore unknown letters. */
+static void set_flag_options(struct parsed_args *args, const char *letters)
 {
 	if (letters[strspn(letters, "sfnv")] != '\0')
 		return;
-	call->fake |= strchr(letters, 'f') != NULL;
-	call->no_table |= strchr(letters, 'n') != NULL;
+	args->is_fake |= strchr(letters, 'f') != NULL;
+	args->no_utab |= strchr(letters, 'n') != NULL;
 }
 
-/* The words behind source and mountpoint. */
-static int read_options(struct call *call, int argc, char **argv)
+/* Parse the arguments after source and mountpoint. */
+static int parse_options(struct parsed_args *args, int argc, char **argv)
 {
 	for (int i = 3; i < argc; i++) {
-		const char *word = argv[i], *value;
+		const char *argument = argv[i], *value;
 
-		if (word[0] != '-' || !word[1])
+		if (argument[0] != '-' || !argument[1])
 			continue;
-		if (!strchr("otN", word[1])) {
-			set_switches(call, word + 1);
+		if (!strchr("otN", argument[1])) {
+			set_flag_options(args, argument + 1);
 			continue;
 		}
-		value = word[2] ? word + 2 : argv[++i];
+		value = argument[2] ? argument + 2 : argv[++i];
 		if (!value) {
-			diag_error("%s: its value is missing; see --help", word);
+			diag_usage_error("option '%s' requires an argument", argument);
 			return -EINVAL;
 		}
-		if (word[1] == 't')
-			call->spelled_type = value;
-		else if (word[1] == 'N')
-			call->namespace = value;
-		else if (add_options(call, value) < 0)
+		if (argument[1] == 't')
+			args->type_option = value;
+		else if (argument[1] == 'N')
+			args->namespace = value;
+		else if (add_options(args, value) < 0)
 			return -EINVAL;
 	}
 	return 0;
 }
 
-/* What follows ".TYPE" in the name that the program was called by, or NULL. */
+/* Return the part of the program name after "mount.fuse" and a dot, or NULL. */
 static const char *type_in_name(const char *name)
 {
 	const char *rest = strstr(path_basename(name), "mount.fuse");
@@ -182,150 +187,158 @@ static const char *type_in_name(const char *name)
 	return dot && dot[1] ? dot + 1 : NULL;
 }
 
-/* Sorts out what is the type and what the source. */
-static int set_type(struct call *call, const char *name, const char *word)
+/* Determine type and source from the first operand. */
+static int set_type(struct parsed_args *args, const char *name, const char *operand)
 {
-	const char *type = call->spelled_type ? call->spelled_type : type_in_name(name);
-	const char *hash = strchr(word, '#');
+	const char *type = args->type_option ? args->type_option : type_in_name(name);
+	const char *hash = strchr(operand, '#');
 
 	if (type) {
 		type += strncmp(type, "fuse.", 5) == 0      ? 5
 			: strncmp(type, "fuseblk.", 8) == 0 ? 8
 							    : 0;
-		call->type = strdup(type);
-		call->source = *word ? strdup(word) : NULL;
+		args->type = strdup(type);
+		args->source = *operand ? strdup(operand) : NULL;
 	} else {
-		call->type = hash ? strndup(word, (size_t)(hash - word)) : strdup(word);
-		call->source = hash ? strdup(hash + 1) : NULL;
+		args->type = hash ? strndup(operand, (size_t)(hash - operand)) : strdup(operand);
+		args->source = hash ? strdup(hash + 1) : NULL;
 	}
-	if (!call->type || !call->type[0]) {
-		diag_error("no type in '%s': use -t TYPE or TYPE#SOURCE; see --help", word);
+	if (!args->type || !args->type[0]) {
+		diag_usage_error("missing filesystem type in '%s'", operand);
 		return -EINVAL;
 	}
 	return 0;
 }
 
-static int parse(struct call *call, int argc, char **argv)
+static int parse_arguments(struct parsed_args *args, int argc, char **argv)
 {
 	if (argc < 3) {
-		diag_error("no %s: mount.fuse3 SOURCE MOUNTPOINT -t TYPE; see --help",
-			   argc < 2 ? "source" : "mountpoint");
+		if (argc < 2)
+			diag_usage_error("missing operand");
+		else
+			diag_usage_error("missing operand after '%s'", argv[1]);
 		return -EINVAL;
 	}
-	call->mountpoint = argv[2];
-	call->fuseblk = strstr(argv[0], "mount.fuseblk") != NULL;
-	if (read_options(call, argc, argv) < 0)
+	args->mountpoint = argv[2];
+	args->fuseblk = strstr(argv[0], "mount.fuseblk") != NULL;
+	if (parse_options(args, argc, argv) < 0)
 		return -EINVAL;
-	return set_type(call, argv[0], argv[1]);
+	return set_type(args, argv[0], argv[1]);
 }
 
-/* The command line that fuservicemount3 would have for the same mount. */
-static enum helper_exit_status mount_by_service(const struct call *call)
+/* Mount with the command line that fuservicemount3 would have. */
+static enum helper_exit_status mount_by_service(const struct parsed_args *args)
 {
-	_cleanup_strv_ struct strv words = { 0 };
-	_cleanup_mount_args_ struct mount_args args = { 0 };
-	const char *wrong = NULL;
+	_cleanup_strv_ struct strv argv = { 0 };
+	_cleanup_mount_args_ struct mount_args mount_args = { 0 };
+	const char *invalid = NULL;
 
-	strv_add(&words, call->type);
-	if (call->service_options) {
-		strv_add(&words, "-o");
-		strv_add(&words, call->service_options);
+	strv_add(&argv, args->type);
+	if (args->service_options) {
+		strv_add(&argv, "-o");
+		strv_add(&argv, args->service_options);
 	}
-	if (call->no_table)
-		strv_add(&words, "-n");
-	strv_add(&words, "-t");
-	strv_add(&words, call->spelled_type ? call->spelled_type : call->type);
-	if (call->fuseblk && !call->spelled_type) {
-		strv_add(&words, "-o");
-		strv_add(&words, "blkdev");
+	if (args->no_utab)
+		strv_add(&argv, "-n");
+	strv_add(&argv, "-t");
+	strv_add(&argv, args->type_option ? args->type_option : args->type);
+	if (args->fuseblk && !args->type_option) {
+		strv_add(&argv, "-o");
+		strv_add(&argv, "blkdev");
 	}
-	/* Places that begin with a dash are places all the same. */
-	if (call->source[0] == '-' || call->mountpoint[0] == '-')
-		strv_add(&words, "--");
-	strv_add(&words, call->source);
-	strv_add(&words, call->mountpoint);
-	if (words.failed || mount_args_parse((int)words.count, (const char *const *)words.argv,
-					     &args, &wrong) < 0) {
-		diag_error("cannot use these arguments: %s", wrong ? wrong : "no memory");
+	/* An operand may begin with a dash. */
+	if (args->source[0] == '-' || args->mountpoint[0] == '-')
+		strv_add(&argv, "--");
+	strv_add(&argv, args->source);
+	strv_add(&argv, args->mountpoint);
+	if (argv.failed || mount_args_parse((int)argv.count, (const char *const *)argv.argv,
+					    &mount_args, &invalid) < 0) {
+		diag_error("cannot parse the command line: %s",
+			   invalid ? invalid : "out of memory");
 		return HELPER_EXIT_FAILED;
 	}
-	return mount_request_run(&args, call->wish != SERVICE_ONLY);
+	return mount_request_run(&mount_args, args->mode != SERVICE_REQUIRED);
 }
 
-static bool may_use_service(const struct call *call)
+static bool may_use_service(const struct parsed_args *args)
 {
-	const char *subtype = mount_args_subtype(call->type);
+	const char *subtype = mount_args_subtype(args->type);
 
-	return call->source && subtype && strcmp(subtype, call->type) == 0 &&
-	       (call->wish == SERVICE_ONLY || mount_request_has_service(subtype) != 0);
+	return args->source && subtype && strcmp(subtype, args->type) == 0 &&
+	       (args->mode == SERVICE_REQUIRED || mount_request_has_service(subtype) != 0);
 }
 
-static int mount_if_there_is_one(void *argument)
+static int mount_as_user(void *argument)
 {
-	const struct call *call = argument;
+	const struct parsed_args *args = argument;
 
-	return (int)(may_use_service(call) ? mount_by_service(call) : HELPER_EXIT_NO_SERVICE);
+	return (int)(may_use_service(args) ? mount_by_service(args) : HELPER_EXIT_NO_SERVICE);
 }
 
-/* The user of setuid= is who mounts: theirs is the mount, and what they may not open is not opened.
- * With no service for them it is still root who starts the server. */
-static enum helper_exit_status mount_for_user(struct call *call)
+/*
+ * With setuid=USER, mount as that user, with the user's rights on files. If there is no service,
+ * root executes the server.
+ */
+static enum helper_exit_status mount_for_user(struct parsed_args *args)
 {
-	const struct passwd *user = account_by_name(call->user);
+	const struct passwd *user = account_by_name(args->user);
 	int result = user ? privs_run_as_user(user->pw_name, user->pw_uid, user->pw_gid,
-					      mount_if_there_is_one, call)
+					      mount_as_user, args)
 			  : -ENOENT;
 
 	if (result >= 0)
 		return (enum helper_exit_status)result;
-	diag_error("setuid=%s: %s", call->user, user ? strerror(-result) : "there is no such user");
+	diag_error("setuid=%s: %s", args->user, user ? strerror(-result) : "no such user");
 	return HELPER_EXIT_FAILED;
 }
 
-/* A service, if it is to be one and is there. */
-static enum helper_exit_status try_service(struct call *call)
+/* Mount through a service if options allow it and there is one. */
+static enum helper_exit_status try_service(struct parsed_args *args)
 {
-	if (call->wish != SERVICE_NEVER && may_use_service(call))
-		return call->user ? mount_for_user(call) : mount_by_service(call);
-	if (call->wish == SERVICE_ONLY)
+	if (args->mode != SERVICE_NEVER && may_use_service(args))
+		return args->user ? mount_for_user(args) : mount_by_service(args);
+	if (args->mode == SERVICE_REQUIRED)
 		diag_error("fsvc=require: %s%s",
-			   call->source ? "no service can be called " : "no source for ",
-			   call->type);
+			   args->source ? "invalid service name: " : "missing source for type ",
+			   args->type);
 	return HELPER_EXIT_NO_SERVICE;
 }
 
-static int start_server(struct call *call)
+static int start_server(struct parsed_args *args)
 {
-	/* mount(8) leaves these out where they hold, and a server's default is the other way. */
-	if ((!call->no_dev && add(&call->server_options, "dev") < 0) ||
-	    (!call->no_suid && add(&call->server_options, "suid") < 0)) {
-		diag_error("no memory");
+	/*
+	 * mount(8) omits the options dev and suid, but the defaults of servers are nodev and
+	 * nosuid.
+	 */
+	if ((!args->no_dev && add(&args->server_options, "dev") < 0) ||
+	    (!args->no_suid && add(&args->server_options, "suid") < 0)) {
+		diag_error("out of memory");
 		return MOUNT_EXIT_SYSTEM;
 	}
 	return exec_server(&(struct exec_server){
-		.type = call->type,
-		.source = call->source,
-		.mountpoint = call->mountpoint,
-		.options = call->server_options,
-		.user = call->user,
-		.drop_privileges = call->drop_privileges,
+		.type = args->type,
+		.source = args->source,
+		.mountpoint = args->mountpoint,
+		.options = args->server_options,
+		.user = args->user,
+		.drop_privileges = args->drop_privileges,
 	});
 }
 
 static int run(int argc, char **argv)
 {
-	_cleanup_call_ struct call call = { 0 };
+	_cleanup_parsed_args_ struct parsed_args args = { 0 };
 	enum helper_exit_status result;
 
-	if (parse(&call, argc, argv) < 0)
+	if (parse_arguments(&args, argc, argv) < 0)
 		return MOUNT_EXIT_USAGE;
-	if (call.namespace && mount_namespace_enter(call.namespace) < 0)
+	if (args.namespace && mount_namespace_enter(args.namespace) < 0)
 		return MOUNT_EXIT_USAGE;
-	if (call.fake)
+	if (args.is_fake)
 		return 0;
-	result = try_service(&call);
-	if (result == HELPER_EXIT_NO_SERVICE && call.wish != SERVICE_ONLY)
-		return start_server(&call);
+	result = try_service(&args);
+	if (result == HELPER_EXIT_NO_SERVICE && args.mode != SERVICE_REQUIRED)
+		return start_server(&args);
 	return result == HELPER_EXIT_MOUNTED ? 0 : MOUNT_EXIT_FAILED;
 }
 
@@ -336,6 +349,6 @@ const struct applet applet_mount_fuse3 = {
 	.aliases = aliases,
 	.run = run,
 	.mounts = true,
-	.summary = "mounts FUSE filesystems for mount(8), through a service if there is one",
+	.summary = "mount for mount(8), through a service if there is one",
 	.help = help,
 };
