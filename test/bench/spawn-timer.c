@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * spawn-timer COMMAND [ARGUMENTS]: runs it once and prints the nanoseconds from exec to exit, and
- * its peak memory in KiB. A program this small, since what a child is charged with begins with what
- * its parent had.
+ * spawn-timer COMMAND [ARGUMENTS]: run COMMAND once, and print the nanoseconds from exec to exit
+ * and its peak memory in KiB. The peak memory of a child process includes that of its parent before
+ * execve(2): therefore this is a small program.
  */
 #include <spawn.h>
 #include <stdio.h>

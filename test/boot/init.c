@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The first process of a machine that boots without a shell: it does what the lines of /etc/boot
- * say, each a verb and its words, one after the other. The same program is the initramfs's, the
- * root filesystem's, and the one that is left when the root is unmounted; see test_boot.py for what
- * they are told, and doc/initramfs.md for the same in a shell's words.
+ * Process 1 of a virtual machine without a shell. It runs the commands in /etc/boot, one a line.
+ * The same program is the init of the initramfs, of the root filesystem, and of the shutdown, which
+ * unmounts the root filesystem. test_boot.py writes their commands; doc/initramfs.md contains the
+ * same steps as shell commands.
  *
- * When a line fails, or after the last one, the machine is off.
+ * The machine is switched off after the last command, or if a command fails.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -27,12 +27,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SCRIPT     "/etc/boot"
-#define MOST_WORDS 32
-#define PATIENCE   60 /* seconds */
-#define PERIOD     10 /* milliseconds */
+#define SCRIPT         "/etc/boot"
+#define MAX_WORDS      32
+#define WAIT_TIMEOUT_S 60
+#define WAIT_PERIOD_MS 10
 
-static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
+static void __attribute__((format(printf, 1, 2))) print_message(const char *format, ...)
 {
 	va_list arguments;
 
@@ -44,61 +44,61 @@ static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
 	va_end(arguments);
 }
 
-static void pause_shortly(void)
+static void sleep_one_period(void)
 {
-	nanosleep(&(struct timespec){ .tv_nsec = PERIOD * 1000000L }, NULL);
+	nanosleep(&(struct timespec){ .tv_nsec = WAIT_PERIOD_MS * 1000000L }, NULL);
 }
 
-/* Until CONDITION(ARGUMENT) holds. Returns 0 or -ETIMEDOUT. */
+/* Wait until CONDITION(ARGUMENT) is true. Return 0 or -ETIMEDOUT. */
 static int wait_until(bool (*condition)(const char *argument), const char *argument)
 {
-	for (int left = PATIENCE * 1000; left > 0; left -= PERIOD) {
+	for (int left = WAIT_TIMEOUT_S * 1000; left > 0; left -= WAIT_PERIOD_MS) {
 		if (condition(argument))
 			return 0;
-		pause_shortly();
+		sleep_one_period();
 	}
 	return -ETIMEDOUT;
 }
 
-/* load FILE: a module of the kernel's. */
-static int load(char **words)
+/* load FILE: load a kernel module. */
+static int load_module(char **args)
 {
-	int fd = open(words[0], O_RDONLY | O_CLOEXEC);
+	int fd = open(args[0], O_RDONLY | O_CLOEXEC);
 
 	return fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST) ? -errno : 0;
 }
 
-/* mount TYPE SOURCE PLACE [OPTIONS]: one of the kernel's own filesystems. */
-static int mount_kernels(char **words)
+/* mount TYPE SOURCE DIRECTORY [OPTIONS]: mount a filesystem of the kernel. */
+static int mount_filesystem(char **args)
 {
-	if (mkdir(words[2], 0755) < 0 && errno != EEXIST)
+	if (mkdir(args[2], 0755) < 0 && errno != EEXIST)
 		return -errno;
-	return mount(words[1], words[2], words[0], 0, words[3]) < 0 ? -errno : 0;
+	return mount(args[1], args[2], args[0], 0, args[3]) < 0 ? -errno : 0;
 }
 
-static pid_t begin(char **words)
+static pid_t spawn(char **args)
 {
 	pid_t child = fork();
 
 	if (child == 0) {
 		setsid();
-		execv(words[0], words);
-		say("cannot run %s: %s", words[0], strerror(errno));
+		execv(args[0], args);
+		print_message("cannot run %s: %s", args[0], strerror(errno));
 		_exit(127);
 	}
 	return child;
 }
 
-/* start PROGRAM...: and go on. */
-static int start(char **words)
+/* start PROGRAM...: start a program in the background. */
+static int start_program(char **args)
 {
-	return begin(words) < 0 ? -errno : 0;
+	return spawn(args) < 0 ? -errno : 0;
 }
 
-/* run PROGRAM...: until it ends, with 0. */
-static int run(char **words)
+/* run PROGRAM...: run a program; fail unless it exits with 0. */
+static int run_program(char **args)
 {
-	pid_t child = begin(words), ended;
+	pid_t child = spawn(args), ended;
 	int status;
 
 	do
@@ -114,107 +114,106 @@ static bool exists(const char *path)
 	return access(path, F_OK) == 0;
 }
 
-static bool exists_or_none_will_make_it(const char *path)
+static bool exists_or_all_children_exited(const char *path)
 {
 	return exists(path) || waitpid(-1, NULL, WNOHANG) != 0;
 }
 
-/* await PATH: until what was started has made it. */
-static int await(char **words)
+/* await PATH: wait until a started program has created PATH. */
+static int await_path(char **args)
 {
-	int error = wait_until(exists_or_none_will_make_it, words[0]);
+	int error = wait_until(exists_or_all_children_exited, args[0]);
 
-	return error < 0 || exists(words[0]) ? error : -ECHILD;
+	return error < 0 || exists(args[0]) ? error : -ECHILD;
 }
 
-static bool has_no_directory(const char *path)
+static bool has_no_subdirectory(const char *path)
 {
 	struct stat status;
 
-	return stat(path, &status) == 0 && status.st_nlink == 2; /* itself, from above and in it */
+	return stat(path, &status) == 0 && status.st_nlink == 2; /* its entry and its "." */
 }
 
-/* empty DIRECTORY: until there is no other in it. */
-static int empty(char **words)
+/* empty DIRECTORY: wait until a directory has no subdirectory. */
+static int await_no_subdirectory(char **args)
 {
-	return wait_until(has_no_directory, words[0]);
+	return wait_until(has_no_subdirectory, args[0]);
 }
 
-/* copy FILE PLACE: with its mode, and the directories above it. */
-static int copy(char **words)
+/* copy FILE TARGET: copy a file with its mode, and create the parent directories. */
+static int copy_file(char **args)
 {
 	struct stat status;
-	int from = open(words[0], O_RDONLY | O_CLOEXEC), to;
+	int from = open(args[0], O_RDONLY | O_CLOEXEC), to;
 
-	for (char *slash = strchr(words[1] + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+	for (char *slash = strchr(args[1] + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		mkdir(words[1], 0755);
+		mkdir(args[1], 0755);
 		*slash = '/';
 	}
 	if (from < 0 || fstat(from, &status) < 0)
 		return -errno;
-	to = open(words[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, status.st_mode & 07777);
+	to = open(args[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, status.st_mode & 07777);
 	if (to < 0 || sendfile(to, from, NULL, (size_t)status.st_size) != status.st_size)
 		return -errno;
 	close(from);
 	return close(to) < 0 ? -errno : 0;
 }
 
-/* write PATH TEXT: a file with this one word. */
-static int write_word(char **words)
+/* write PATH WORD: write a file that contains WORD. */
+static int write_word(char **args)
 {
-	FILE *file = fopen(words[0], "we");
-	bool written = file && fprintf(file, "%s\n", words[1]) >= 0;
+	FILE *file = fopen(args[0], "we");
+	bool written = file && fprintf(file, "%s\n", args[1]) >= 0;
 
 	return file && fclose(file) == 0 && written ? 0 : -errno;
 }
 
-static const char *const systems[] = { "/dev", "/proc", "/sys", "/run" };
+static const char *const system_mounts[] = { "/dev", "/proc", "/sys", "/run" };
 
-#define SYSTEM_COUNT (sizeof(systems) / sizeof(systems[0]))
+#define SYSTEM_MOUNT_COUNT (sizeof(system_mounts) / sizeof(system_mounts[0]))
 
-/* Makes the COUNT first of the system's own mounts appear below DIRECTORY. */
-static int take_along(const char *directory, size_t count, unsigned long how)
+/* Move or bind (FLAGS) the first COUNT of the system mounts to DIRECTORY. */
+static int mount_below(const char *directory, size_t count, unsigned long flags)
 {
-	char place[256];
+	char path[256];
 
 	for (size_t i = 0; i < count; i++) {
-		snprintf(place, sizeof(place), "%s%s", directory, systems[i]);
-		if (mkdir(place, 0755) < 0 && errno != EEXIST && errno != EROFS)
+		snprintf(path, sizeof(path), "%s%s", directory, system_mounts[i]);
+		if (mkdir(path, 0755) < 0 && errno != EEXIST && errno != EROFS)
 			return -errno;
-		if (mount(systems[i], place, NULL, how, NULL) < 0)
+		if (mount(system_mounts[i], path, NULL, flags, NULL) < 0)
 			return -errno;
 	}
 	return 0;
 }
 
-static int forget(const char *path, const struct stat *status, int kind, struct FTW *where)
+static int remove_file(const char *path, const struct stat *status, int kind, struct FTW *info)
 {
-	(void)status, (void)kind, (void)where;
-	remove(path); /* or it is mounted on */
+	(void)status, (void)kind, (void)info;
+	remove(path); /* fails for a mountpoint */
 	return 0;
 }
 
 /*
- * switch DIRECTORY PROGRAM: makes DIRECTORY the root and becomes its PROGRAM, as switch_root(8),
- * which deletes all files of the initramfs, too.
+ * switch DIRECTORY PROGRAM: make DIRECTORY the root filesystem, delete all files of the initramfs,
+ * and execute PROGRAM, as switch_root(8) does.
  */
-static int switch_root(char **words)
+static int switch_root(char **args)
 {
-	int error = take_along(words[0], SYSTEM_COUNT, MS_MOVE);
+	int error = mount_below(args[0], SYSTEM_MOUNT_COUNT, MS_MOVE);
 
 	if (error < 0)
 		return error;
-	nftw("/", forget, 16, FTW_DEPTH | FTW_MOUNT | FTW_PHYS);
-	if (chdir(words[0]) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
+	nftw("/", remove_file, 16, FTW_DEPTH | FTW_MOUNT | FTW_PHYS);
+	if (chdir(args[0]) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
 		return -errno;
-	execv(words[1], words + 1);
+	execv(args[1], args + 1);
 	return -errno;
 }
 
-/* What root's process calls itself begins so: systemd's sign for a server that the root lives by.
- */
-static bool keeps_root(const char *pid)
+/* At shutdown, systemd kills no process of root whose argv[0] begins with '@'. */
+static bool serves_root_filesystem(const char *pid)
 {
 	char path[300], first = '\0';
 	struct stat status;
@@ -231,7 +230,7 @@ static bool keeps_root(const char *pid)
 	return first == '@';
 }
 
-static bool is_kernels(const char *pid)
+static bool is_kernel_thread(const char *pid)
 {
 	char path[300], target[16];
 
@@ -239,8 +238,8 @@ static bool is_kernels(const char *pid)
 	return readlink(path, target, sizeof(target)) < 0;
 }
 
-/* What a process may do, as its status has it. */
-static void say_status(const char *pid)
+/* Print the capabilities and the seccomp mode of a process. */
+static void print_status(const char *pid)
 {
 	static const char *const names[] = { "CapPrm:", "CapBnd:", "NoNewPrivs:", "Seccomp:" };
 	char path[300], line[256], text[256] = "";
@@ -256,25 +255,23 @@ static void say_status(const char *pid)
 							 line);
 	for (char *blank = text; (blank = strpbrk(blank, "\t\n"));)
 		*blank = ' ';
-	say("spared: %s", text);
+	print_message("spared: %s", text);
 	if (file)
 		fclose(file);
 }
 
-/* end: ends, as at each shutdown, all processes but those that the root lives by. */
-static int end_processes(char **words)
+/* end: kill all processes except the servers of the root filesystem, as at each shutdown. */
+static int kill_processes(char **args)
 {
 	DIR *directory = opendir("/proc");
 	struct dirent *entry;
 
-	(void)words;
+	(void)args;
 	while (directory && (entry = readdir(directory)))
 		if (isdigit(entry->d_name[0]) && atoi(entry->d_name) != 1 &&
-		    !is_kernels(entry->d_name)) {
-			bool spared = keeps_root(entry->d_name);
-
-			if (spared)
-				say_status(entry->d_name);
+		    !is_kernel_thread(entry->d_name)) {
+			if (serves_root_filesystem(entry->d_name))
+				print_status(entry->d_name);
 			else
 				kill(atoi(entry->d_name), SIGKILL);
 		}
@@ -285,36 +282,36 @@ static int end_processes(char **words)
 }
 
 /*
- * leave DIRECTORY PROGRAM: makes DIRECTORY, which is a mount below /run, the root, and the old one
- * its /oldroot, and becomes its PROGRAM.
+ * leave DIRECTORY PROGRAM: make DIRECTORY, a mount below /run, the root filesystem, move the old
+ * one to /oldroot, and execute PROGRAM.
  */
-static int leave_root(char **words)
+static int leave_root(char **args)
 {
-	char old[256];
+	char old_root[256];
 	int error;
 
-	snprintf(old, sizeof(old), "%s/oldroot", words[0]);
-	if (mkdir(old, 0755) < 0)
+	snprintf(old_root, sizeof(old_root), "%s/oldroot", args[0]);
+	if (mkdir(old_root, 0755) < 0)
 		return -errno;
-	error = take_along(words[0], SYSTEM_COUNT - 1, MS_BIND);
+	error = mount_below(args[0], SYSTEM_MOUNT_COUNT - 1, MS_BIND);
 	if (error < 0)
 		return error;
-	if (chdir(words[0]) < 0 || syscall(SYS_pivot_root, ".", "oldroot") < 0 || chroot(".") < 0)
+	if (chdir(args[0]) < 0 || syscall(SYS_pivot_root, ".", "oldroot") < 0 || chroot(".") < 0)
 		return -errno;
-	execv(words[1], words + 1);
+	execv(args[1], args + 1);
 	return -errno;
 }
 
-/* unmount PLACE...: out of sight. The server has its disk open, in /dev. */
-static int unmount(char **words)
+/* unmount DIRECTORY...: unmount lazily, as the server has its disk in /dev open. */
+static int unmount_lazily(char **args)
 {
-	for (; *words; words++)
-		if (umount2(*words, MNT_DETACH) < 0)
+	for (; *args; args++)
+		if (umount2(*args, MNT_DETACH) < 0)
 			return -errno;
 	return 0;
 }
 
-static bool nobody_is_left(const char *unused)
+static bool all_children_exited(const char *unused)
 {
 	(void)unused;
 	while (waitpid(-1, NULL, WNOHANG) > 0)
@@ -322,63 +319,65 @@ static bool nobody_is_left(const char *unused)
 	return waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD;
 }
 
-/* drain: until all processes have ended. */
-static int drain(char **words)
+/* drain: wait until all processes have exited. */
+static int await_all_exited(char **args)
 {
-	(void)words;
-	return wait_until(nobody_is_left, NULL);
+	(void)args;
+	return wait_until(all_children_exited, NULL);
 }
 
-/* say WORD...: for who reads the console. */
-static int say_words(char **words)
+/* say WORD...: print the words on the console. */
+static int print_words(char **args)
 {
-	for (; *words; words++)
-		say("%s", *words);
+	for (; *args; args++)
+		print_message("%s", *args);
 	return 0;
 }
 
 static const struct {
-	const char *verb;
-	int words; /* at least */
-	int (*act)(char **words);
-} verbs[] = {
-	{ "await", 1, await },        { "copy", 2, copy },           { "drain", 0, drain },
-	{ "empty", 1, empty },        { "end", 0, end_processes },   { "leave", 2, leave_root },
-	{ "load", 1, load },          { "mount", 3, mount_kernels }, { "run", 1, run },
-	{ "say", 1, say_words },      { "start", 1, start },         { "unmount", 1, unmount },
-	{ "switch", 2, switch_root }, { "write", 2, write_word },
+	const char *name;
+	int min_args;
+	int (*run)(char **args);
+} commands[] = {
+	{ "await", 1, await_path },       { "copy", 2, copy_file },
+	{ "drain", 0, await_all_exited }, { "empty", 1, await_no_subdirectory },
+	{ "end", 0, kill_processes },     { "leave", 2, leave_root },
+	{ "load", 1, load_module },       { "mount", 3, mount_filesystem },
+	{ "run", 1, run_program },        { "say", 1, print_words },
+	{ "start", 1, start_program },    { "switch", 2, switch_root },
+	{ "unmount", 1, unmount_lazily }, { "write", 2, write_word },
 };
 
-static int do_line(char *line)
+static int run_line(char *line)
 {
-	char *words[MOST_WORDS + 1] = { NULL };
+	char *args[MAX_WORDS + 1] = { NULL };
 	int count = 0;
 
-	for (char *word = strtok(line, " \n"); word && count < MOST_WORDS;
+	for (char *word = strtok(line, " \n"); word && count < MAX_WORDS;
 	     word = strtok(NULL, " \n"))
-		words[count++] = word;
-	for (size_t i = 0; count > 0 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (strcmp(words[0], verbs[i].verb) == 0 && count > verbs[i].words)
-			return verbs[i].act(words + 1);
+		args[count++] = word;
+	for (size_t i = 0; count > 0 && i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(args[0], commands[i].name) == 0 && count > commands[i].min_args)
+			return commands[i].run(args + 1);
 	return count == 0 ? 0 : -EINVAL;
 }
 
-/* Of all lines that can still come to be done, the first that fails is the last. */
-static void do_script(void)
+/* Run the lines of the script until one fails. */
+static void run_script(void)
 {
 	FILE *script = fopen(SCRIPT, "re");
 	char line[1024], copied[1024];
 
 	if (!script)
-		say("cannot read " SCRIPT ": %s", strerror(errno));
+		print_message("cannot read " SCRIPT ": %s", strerror(errno));
 	while (script && fgets(line, sizeof(line), script)) {
 		int error;
 
 		memcpy(copied, line, sizeof(copied));
-		error = do_line(copied);
+		error = run_line(copied);
 		if (error < 0) {
 			line[strcspn(line, "\n")] = '\0';
-			say("FAILED: %s: %s", line, strerror(-error));
+			print_message("FAILED: %s: %s", line, strerror(-error));
 			break;
 		}
 	}
@@ -390,8 +389,8 @@ int main(void)
 {
 	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
 	umask(022);
-	do_script();
-	say("off");
+	run_script();
+	print_message("off");
 	sync();
 	reboot(RB_POWER_OFF);
 	return 1;

@@ -10,7 +10,7 @@ from kit import escape, mounts
 from kit.escape import MOUNTPOINT, NEIGHBOURS, OTHER
 from kit.installed import needs_a_machine
 
-CHUNK = 16 << 20  # which hostile_habits.c asks for at a time
+CHUNK = 16 << 20  # which hostile_misuse.c asks for at a time
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-// go_zipfs ARCHIVE MOUNTPOINT: a server as Go programs are, on the library that most of them use and on the archives
-// that this library shows. It knows nothing of services, and mounts by fusermount3.
+// go_zipfs ARCHIVE MOUNTPOINT: a server with go-fuse, the library that most servers in Go use, for the archives that
+// the library can read. It has no support for services, and mounts with fusermount3.
 package main
 
 import (

@@ -1,46 +1,44 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A "server" that has been taken over: it serves nothing, and tries everything. What it tries is
- * rows of tables, one file a theme; hostile.c runs them, each in a process of its own, and tells
- * how each ended.
+ * A server that an attacker has taken over. It serves no filesystem but tries to leave the sandbox.
+ * Each file hostile_*.c contains a table of attempts about one subject. hostile.c runs each attempt
+ * in its own process and prints the result.
  */
 #pragma once
 
 #include <errno.h>
 #include <sys/types.h>
 
-/* A pointer as the argument of a system call. */
+/* Convert a pointer to an argument of a system call. */
 #define P(...) ((long)(__VA_ARGS__))
 
-#define WORDS 7
+#define MAX_ARGS 7
 
-/*
- * One row. ATTACK returns 0 where it got what it wanted, or the negative errno that it was refused
- * with; WORDS are its own.
- */
+/* A row of the tables. */
 struct attempt {
 	const char *name;
-	int (*attack)(const long *words);
-	long words[WORDS];
+	int (*run)(const long *args); /* returns 0 on success, a negative errno if refused */
+	long args[MAX_ARGS];
 };
 
-/* What to aim at. */
+/* The files and processes to attack. */
 extern struct target {
 	const char *source, *mountpoint;
-	int source_fd;   /* the source, opened for reading; -1 where that failed */
-	pid_t starter;   /* fsvc-open, or whoever started this */
-	pid_t victim;    /* the server of another mount */
-	pid_t neighbour; /* the same, of a mount of this very type */
+	int source_fd;   /* opened for reading; -1 if that failed */
+	pid_t parent;    /* fsvc-open in a sandbox */
+	pid_t victim;    /* the server of a mount of another type */
+	pid_t neighbour; /* the server of another mount of this type */
 } target;
 
-/* The tables, which end with a row without a name. */
-extern const struct attempt on_files[], on_processes[], on_kernel[], on_memory[], on_fuse[];
+/* The tables. The last row has no name. */
+extern const struct attempt file_attempts[], process_attempts[], kernel_attempts[],
+	memory_attempts[], fuse_attempts[];
 
-/* The system call words[0] with the other words; what it returns above 0 is left open. */
-int by_call(const long *words);
+/* Make the system call args[0] with the other arguments. A returned file descriptor stays open. */
+int call_syscall(const long *args);
 
-/* What a system call returned, as an attack returns it. */
-static inline int outcome(long result)
+/* Return 0 if a system call that returned RESULT succeeded, else the negative errno. */
+static inline int syscall_error(long result)
 {
 	return result == -1 ? -errno : 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Other people's files, the disk, devices, and more of the source than was given. */
+/* Attempts on files of other users, devices, the disk and the attributes of the source. */
 #include "hostile.h"
 
 #include <fcntl.h>
@@ -15,68 +15,68 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-static int read_file(const long *words)
+static int read_file(const long *args)
 {
 	char byte;
-	int fd = open((const char *)words[0], O_RDONLY | O_NONBLOCK);
+	int fd = open((const char *)args[0], O_RDONLY | O_NONBLOCK);
 
-	return fd < 0 ? -errno : outcome(read(fd, &byte, 1));
+	return fd < 0 ? -errno : syscall_error(read(fd, &byte, 1));
 }
 
-/* Opens with flags, and does not write: the kernel has said yes by then. */
-static int open_file(const long *words)
+/* Open a file for writing, without a write: the kernel checks the permission in open(2). */
+static int open_file(const long *args)
 {
-	return outcome(open((const char *)words[0], (int)words[1]));
+	return syscall_error(open((const char *)args[0], (int)args[1]));
 }
 
-static int create_in(const long *words)
+static int create_in(const long *args)
 {
 	char path[64];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/hostile", (const char *)words[0]);
+	snprintf(path, sizeof(path), "%s/hostile", (const char *)args[0]);
 	fd = open(path, O_CREAT | O_EXCL | O_RDWR, 0600);
-	return fd < 0 ? -errno : outcome(unlink(path));
+	return fd < 0 ? -errno : syscall_error(unlink(path));
 }
 
-static int make_nameless_in(const long *words)
+static int create_unnamed_in(const long *args)
 {
-	return outcome(open((const char *)words[0], O_TMPFILE | O_RDWR, 0600));
+	return syscall_error(open((const char *)args[0], O_TMPFILE | O_RDWR, 0600));
 }
 
-static int make_directory(const long *words)
+static int make_directory(const long *args)
 {
-	const char *path = (const char *)words[0];
+	const char *path = (const char *)args[0];
 
-	return mkdir(path, 0700) < 0 ? -errno : outcome(rmdir(path));
+	return mkdir(path, 0700) < 0 ? -errno : syscall_error(rmdir(path));
 }
 
-static int make_symlink(const long *words)
+static int make_symlink(const long *args)
 {
-	const char *path = (const char *)words[0];
+	const char *path = (const char *)args[0];
 
-	return symlink("/", path) < 0 ? -errno : outcome(unlink(path));
+	return symlink("/", path) < 0 ? -errno : syscall_error(unlink(path));
 }
 
-static int make_device(const long *words)
+static int make_device(const long *args)
 {
-	const char *path = (const char *)words[0];
-	dev_t number = makedev((unsigned int)words[1], (unsigned int)words[2]);
+	const char *path = (const char *)args[0];
+	dev_t number = makedev((unsigned int)args[1], (unsigned int)args[2]);
 
-	return mknod(path, S_IFCHR | 0600, number) < 0 ? -errno : outcome(unlink(path));
+	return mknod(path, S_IFCHR | 0600, number) < 0 ? -errno : syscall_error(unlink(path));
 }
 
-/* With ".." as often as it takes: what is above the root directory? */
-static int climb(const long *words)
+/* Open a file above the root directory with "..". */
+static int open_above(const long *args)
 {
-	int directory = open((const char *)words[0], O_PATH | O_DIRECTORY);
+	int directory = open((const char *)args[0], O_PATH | O_DIRECTORY);
 
 	if (directory < 0)
 		return -errno;
-	return outcome(openat(directory, "../../../../images/other.img", O_RDONLY));
+	return syscall_error(openat(directory, "../../../../images/other.img", O_RDONLY));
 }
 
-static const char *by_descriptor(int fd)
+static const char *fd_path(int fd)
 {
 	static char path[32];
 
@@ -84,89 +84,88 @@ static const char *by_descriptor(int fd)
 	return path;
 }
 
-/* A descriptor leads to its file past every directory. */
-static int reopen_source_to_write(const long *words)
+/* /proc/self/fd opens the file without a lookup in its directories. */
+static int reopen_source_for_writing(const long *args)
 {
-	(void)words;
-	return outcome(open(by_descriptor(target.source_fd), O_RDWR));
+	(void)args;
+	return syscall_error(open(fd_path(target.source_fd), O_RDWR));
 }
 
-static int link_source(const long *words)
+static int link_source(const long *args)
 {
-	const char *path = (const char *)words[0];
+	const char *path = (const char *)args[0];
 
-	if (linkat(AT_FDCWD, by_descriptor(target.source_fd), AT_FDCWD, path, AT_SYMLINK_FOLLOW) <
-	    0)
+	if (linkat(AT_FDCWD, fd_path(target.source_fd), AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
-	return outcome(unlink(path));
+	return syscall_error(unlink(path));
 }
 
-/* Its time, permissions, owner and attributes are not in the image, but the file's. */
-static int touch_source(const long *words)
+/* The times, permissions, owner and attributes of the source are not part of the image. */
+static int touch_source(const long *args)
 {
-	(void)words;
-	return outcome(futimens(target.source_fd, NULL));
+	(void)args;
+	return syscall_error(futimens(target.source_fd, NULL));
 }
 
-static int name_source(const long *words)
+static int set_source_xattr(const long *args)
 {
-	(void)words;
-	return outcome(fsetxattr(target.source_fd, "user.hostile", "1", 1, 0));
+	(void)args;
+	return syscall_error(fsetxattr(target.source_fd, "user.hostile", "1", 1, 0));
 }
 
-static int expose_source(const long *words)
+static int chmod_source(const long *args)
 {
-	(void)words;
-	return outcome(fchmod(target.source_fd, 06777));
+	(void)args;
+	return syscall_error(fchmod(target.source_fd, 06777));
 }
 
-static int own_source(const long *words)
+static int chown_source(const long *args)
 {
-	(void)words;
-	return outcome(fchown(target.source_fd, getuid(), getgid()));
+	(void)args;
+	return syscall_error(fchown(target.source_fd, getuid(), getgid()));
 }
 
-static int flag_source(const long *words)
+static int set_source_flags(const long *args)
 {
 	int flags;
 
-	(void)words;
+	(void)args;
 	if (ioctl(target.source_fd, FS_IOC_GETFLAGS, &flags) < 0)
 		return -errno;
 	flags ^= FS_NODUMP_FL;
-	return outcome(ioctl(target.source_fd, FS_IOC_SETFLAGS, &flags));
+	return syscall_error(ioctl(target.source_fd, FS_IOC_SETFLAGS, &flags));
 }
 
-static int lease_source(const long *words)
+static int lease_source(const long *args)
 {
-	(void)words;
-	return outcome(fcntl(target.source_fd, F_SETLEASE, F_RDLCK));
+	(void)args;
+	return syscall_error(fcntl(target.source_fd, F_SETLEASE, F_RDLCK));
 }
 
-/* On a filesystem that can be frozen everybody else would wait; the test's cannot. */
-static int freeze_disk(const long *words)
+/* The filesystem of the test does not support FIFREEZE, so that a success harms nobody. */
+static int freeze_disk(const long *args)
 {
-	(void)words;
-	return outcome(ioctl(target.source_fd, FIFREEZE, 0));
+	(void)args;
+	return syscall_error(ioctl(target.source_fd, FIFREEZE, 0));
 }
 
-/* A handle names a file of the source's filesystem without any path: that of the source itself,
- * and with other numbers that of any other. */
-static int open_by_handle(const long *words)
+/* A file handle opens any file of a filesystem without a path. */
+static int open_by_handle(const long *args)
 {
 	struct {
 		struct file_handle head;
-		unsigned char room[MAX_HANDLE_SZ];
+		unsigned char buffer[MAX_HANDLE_SZ];
 	} handle = { .head.handle_bytes = MAX_HANDLE_SZ };
 	int mount;
 
-	(void)words;
+	(void)args;
 	if (name_to_handle_at(target.source_fd, "", &handle.head, &mount, AT_EMPTY_PATH) < 0)
-		handle.head.handle_bytes = 8; /* the right to open is asked for first */
-	return outcome(open_by_handle_at(target.source_fd, &handle.head, O_RDONLY));
+		handle.head.handle_bytes =
+			8; /* the kernel checks the capability before the handle */
+	return syscall_error(open_by_handle_at(target.source_fd, &handle.head, O_RDONLY));
 }
 
-const struct attempt on_files[] = {
+const struct attempt file_attempts[] = {
 	{ "read /etc/shadow", read_file, { P("/etc/shadow") } },
 	{ "read /etc/machine-id", read_file, { P("/etc/machine-id") } },
 	{ "read a file in /root", read_file, { P("/root/secret") } },
@@ -176,8 +175,8 @@ const struct attempt on_files[] = {
 	{ "read another image by /proc/self/root",
 	  read_file,
 	  { P("/proc/self/root/images/other.img") } },
-	{ "read another image from above the root", climb, { P("/") } },
-	{ "read another image from above the mountpoint", climb, { P("/fsvc/mountpoint") } },
+	{ "read another image from above the root", open_above, { P("/") } },
+	{ "read another image from above the mountpoint", open_above, { P("/fsvc/mountpoint") } },
 	{ "read /run/machine-secret", read_file, { P("/run/machine-secret") } },
 	{ "open any file by its handle", open_by_handle, { 0 } },
 	{ "read the environment of init", read_file, { P("/proc/1/environ") } },
@@ -200,8 +199,8 @@ const struct attempt on_files[] = {
 	{ "create a file in /root", create_in, { P("/root") } },
 	{ "create a file by the source", create_in, { P("/fsvc") } },
 	{ "create a file in the mountpoint", create_in, { P("/fsvc/mountpoint") } },
-	{ "a file without a name in /tmp", make_nameless_in, { P("/tmp") } },
-	{ "a file without a name in /dev/shm", make_nameless_in, { P("/dev/shm") } },
+	{ "a file without a name in /tmp", create_unnamed_in, { P("/tmp") } },
+	{ "a file without a name in /dev/shm", create_unnamed_in, { P("/dev/shm") } },
 	{ "a directory by the source", make_directory, { P("/fsvc/hostile") } },
 	{ "a symlink by the source", make_symlink, { P("/fsvc/hostile") } },
 	{ "a device that is all memory", make_device, { P("/fsvc/mem"), 1, 1 } },
@@ -209,12 +208,12 @@ const struct attempt on_files[] = {
 	{ "open /dev/loop-control", open_file, { P("/dev/loop-control"), O_RDWR } },
 	{ "open /dev/loop0", open_file, { P("/dev/loop0"), O_RDONLY } },
 	{ "open a terminal", open_file, { P("/dev/ptmx"), O_RDWR | O_NOCTTY } },
-	{ "write to the source of a read-only mount", reopen_source_to_write, { 0 } },
+	{ "write to the source of a read-only mount", reopen_source_for_writing, { 0 } },
 	{ "change the time of the source", touch_source, { 0 } },
-	{ "give the source an attribute", name_source, { 0 } },
-	{ "change the flags of the source", flag_source, { 0 } },
-	{ "make the source a set-user-ID file", expose_source, { 0 } },
-	{ "own the source", own_source, { 0 } },
+	{ "give the source an attribute", set_source_xattr, { 0 } },
+	{ "change the flags of the source", set_source_flags, { 0 } },
+	{ "make the source a set-user-ID file", chmod_source, { 0 } },
+	{ "own the source", chown_source, { 0 } },
 	{ "hold others from the source by a lease", lease_source, { 0 } },
 	{ "keep the source by a link", link_source, { P("/images/hostile-link") } },
 	{ "freeze the disk", freeze_disk, { 0 } },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Memory that is written and run: what an attacker's code needs to become a program. */
+/* Memory that is writable and executable, which an attacker needs to run code. */
 #include "hostile.h"
 #include "newcalls.h"
 
@@ -16,48 +16,49 @@
 #define RW   (PROT_READ | PROT_WRITE)
 #define RWX  (RW | PROT_EXEC)
 
-static int map(void *address)
+static int mmap_error(void *address)
 {
 	return address == MAP_FAILED ? -errno : 0;
 }
 
-static int map_at_once(const long *words)
+static int map_rwx(const long *args)
 {
-	return map(mmap(NULL, SIZE, RWX, (int)words[0] | MAP_ANONYMOUS, -1, 0));
+	return mmap_error(mmap(NULL, SIZE, RWX, (int)args[0] | MAP_ANONYMOUS, -1, 0));
 }
 
-static int write_then_run(const long *words)
+static int write_then_protect(const long *args)
 {
-	void *page = mmap(NULL, SIZE, RW, (int)words[0] | MAP_ANONYMOUS, -1, 0);
+	void *page = mmap(NULL, SIZE, RW, (int)args[0] | MAP_ANONYMOUS, -1, 0);
 
-	return page == MAP_FAILED ? -errno : outcome(mprotect(page, SIZE, PROT_READ | PROT_EXEC));
+	return page == MAP_FAILED ? -errno
+				  : syscall_error(mprotect(page, SIZE, PROT_READ | PROT_EXEC));
 }
 
-static int write_then_run_by_key(const long *words)
+static int write_then_pkey_protect(const long *args)
 {
-	void *page = mmap(NULL, SIZE, RW, (int)words[0] | MAP_ANONYMOUS, -1, 0);
+	void *page = mmap(NULL, SIZE, RW, (int)args[0] | MAP_ANONYMOUS, -1, 0);
 
-	return page == MAP_FAILED
-		       ? -errno
-		       : outcome(syscall(SYS_pkey_mprotect, page, SIZE, PROT_READ | PROT_EXEC, -1));
+	return page == MAP_FAILED ? -errno
+				  : syscall_error(syscall(SYS_pkey_mprotect, page, SIZE,
+							  PROT_READ | PROT_EXEC, -1));
 }
 
-/* A program's own code, unlocked. */
-static int unlock_code(const long *words)
+/* Make the code of the program writable. */
+static int unlock_code(const long *args)
 {
 	void *page = (void *)((uintptr_t)unlock_code & ~(uintptr_t)(SIZE - 1));
 
-	(void)words;
-	return outcome(mprotect(page, SIZE, RWX));
+	(void)args;
+	return syscall_error(mprotect(page, SIZE, RWX));
 }
 
-static int by_system_v(const long *words)
+static int attach_system_v(const long *args)
 {
 	int id = shmget(IPC_PRIVATE, SIZE, IPC_CREAT | 0700);
 	void *page;
 	int result;
 
-	(void)words;
+	(void)args;
 	if (id < 0)
 		return -errno;
 	page = shmat(id, NULL, SHM_EXEC);
@@ -66,61 +67,62 @@ static int by_system_v(const long *words)
 	return result;
 }
 
-/* A file that is mapped twice, to write it and to run it, breaks no rule about single mappings. */
+/* Map a file twice, writable and executable: no single mapping is both. */
 static int map_twice(int fd)
 {
 	if (fd < 0)
 		return -errno;
 	if (mmap(NULL, SIZE, RW, MAP_SHARED, fd, 0) == MAP_FAILED)
 		return -errno;
-	return map(mmap(NULL, SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0));
+	return mmap_error(mmap(NULL, SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0));
 }
 
-static int by_file_in_memory(const long *words)
+static int map_memfd(const long *args)
 {
-	int fd = memfd_create((const char *)words[0], 0);
+	int fd = memfd_create((const char *)args[0], 0);
 
 	return fd < 0 || ftruncate(fd, SIZE) < 0 ? -errno : map_twice(fd);
 }
 
-static int by_file(const long *words)
+static int map_unnamed_file(const long *args)
 {
-	int fd = open((const char *)words[0], O_TMPFILE | O_RDWR, 0700);
+	int fd = open((const char *)args[0], O_TMPFILE | O_RDWR, 0700);
 
 	return fd < 0 || ftruncate(fd, SIZE) < 0 ? -errno : map_twice(fd);
 }
 
-/* The source is a file that the attacker wrote before anybody mounted it. */
-static int run_mapped_source(const long *words)
+/* The attacker chose the content of the source. */
+static int run_mapped_source(const long *args)
 {
-	(void)words;
-	return map(mmap(NULL, SIZE, PROT_READ | PROT_EXEC, MAP_PRIVATE, target.source_fd, 0));
+	(void)args;
+	return mmap_error(
+		mmap(NULL, SIZE, PROT_READ | PROT_EXEC, MAP_PRIVATE, target.source_fd, 0));
 }
 
-static int run_source(const long *words)
+static int run_source(const long *args)
 {
 	static char name[] = "source";
 	char *const argv[] = { name, NULL };
-	int error = 0, ends[2], status;
+	int error = 0, pipe_fds[2], status;
 	pid_t pid;
 
-	(void)words;
-	if (pipe2(ends, O_CLOEXEC) < 0)
+	(void)args;
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return -errno;
 	pid = fork();
 	if (pid == 0) {
 		syscall(SYS_execveat, target.source_fd, "", argv, NULL, AT_EMPTY_PATH);
 		error = errno;
-		_exit(write(ends[1], &error, sizeof(error)) != sizeof(error));
+		_exit(write(pipe_fds[1], &error, sizeof(error)) != sizeof(error));
 	}
-	close(ends[1]);
-	if (pid < 0 || read(ends[0], &error, sizeof(error)) < 0 || waitpid(pid, &status, 0) < 0)
+	close(pipe_fds[1]);
+	if (pid < 0 || read(pipe_fds[0], &error, sizeof(error)) < 0 || waitpid(pid, &status, 0) < 0)
 		return -errno;
 	return -error;
 }
 
-/* A program is run by its loader even where it may not be run itself. */
-static int run_source_by_loader(const long *words)
+/* The dynamic loader runs programs that have no execute permission. */
+static int run_source_by_loader(const long *args)
 {
 	char path[32];
 	int status;
@@ -129,7 +131,7 @@ static int run_source_by_loader(const long *words)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", dup(target.source_fd));
 	pid = fork();
 	if (pid == 0) {
-		execl((const char *)words[0], "loader", path, NULL);
+		execl((const char *)args[0], "loader", path, NULL);
 		_exit(127);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
@@ -137,31 +139,31 @@ static int run_source_by_loader(const long *words)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EACCES;
 }
 
-/* The kernel writes there whatever the pages' protection is: debuggers need that. */
-static int write_code_by_proc(const long *words)
+/* /proc/PID/mem ignores the protection of the pages, which debuggers need. */
+static int write_code_by_proc(const long *args)
 {
 	char byte;
 	int fd = open("/proc/self/mem", O_RDWR);
-	off_t at = (off_t)(uintptr_t)unlock_code;
+	off_t address = (off_t)(uintptr_t)unlock_code;
 
-	(void)words;
-	if (fd < 0 || pread(fd, &byte, 1, at) < 0)
+	(void)args;
+	if (fd < 0 || pread(fd, &byte, 1, address) < 0)
 		return -errno;
-	return outcome(pwrite(fd, &byte, 1, at));
+	return syscall_error(pwrite(fd, &byte, 1, address));
 }
 
-const struct attempt on_memory[] = {
-	{ "map memory to write and run", map_at_once, { MAP_PRIVATE } },
-	{ "map shared memory to write and run", map_at_once, { MAP_SHARED } },
-	{ "write memory, then run it", write_then_run, { MAP_PRIVATE } },
-	{ "write shared memory, then run it", write_then_run, { MAP_SHARED } },
-	{ "write memory, then run it by pkey_mprotect", write_then_run_by_key, { MAP_PRIVATE } },
+const struct attempt memory_attempts[] = {
+	{ "map memory to write and run", map_rwx, { MAP_PRIVATE } },
+	{ "map shared memory to write and run", map_rwx, { MAP_SHARED } },
+	{ "write memory, then run it", write_then_protect, { MAP_PRIVATE } },
+	{ "write shared memory, then run it", write_then_protect, { MAP_SHARED } },
+	{ "write memory, then run it by pkey_mprotect", write_then_pkey_protect, { MAP_PRIVATE } },
 	{ "unlock its own code", unlock_code, { 0 } },
-	{ "run System V memory", by_system_v, { 0 } },
-	{ "run a file in memory", by_file_in_memory, { P("hostile") } },
-	{ "a secret in memory", by_call, { SYS_memfd_secret, 0 } },
-	{ "run a file of /tmp", by_file, { P("/tmp") } },
-	{ "run a file of /dev/shm", by_file, { P("/dev/shm") } },
+	{ "run System V memory", attach_system_v, { 0 } },
+	{ "run a file in memory", map_memfd, { P("hostile") } },
+	{ "a secret in memory", call_syscall, { SYS_memfd_secret, 0 } },
+	{ "run a file of /tmp", map_unnamed_file, { P("/tmp") } },
+	{ "run a file of /dev/shm", map_unnamed_file, { P("/dev/shm") } },
 	{ "map the source to run it", run_mapped_source, { 0 } },
 	{ "run the source as a program", run_source, { 0 } },
 	{ "run the source by the loader",

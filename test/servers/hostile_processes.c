@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Other processes: those of other users, the server of another mount, and fsvc-open itself. */
+/* Attempts on other processes: those of other users, servers of other mounts, and fsvc-open. */
 #include "hostile.h"
 #include "newcalls.h"
 
@@ -21,138 +21,138 @@
 
 #define SET_USER_ID_FILE "/usr/local/lib/hostile-set-user-id"
 
-/* Which process a row is about. */
-enum whom { INIT, VICTIM, NEIGHBOUR, STARTER };
+enum target_process { INIT, VICTIM, NEIGHBOUR, PARENT };
 
-static pid_t pid_of(long whom)
+static pid_t pid_of(long process)
 {
-	const pid_t pids[] = { 1, target.victim, target.neighbour, target.starter };
+	const pid_t pids[] = { 1, target.victim, target.neighbour, target.parent };
 
-	return pids[whom];
+	return pids[process];
 }
 
-static int see(const long *words)
+static int access_proc_directory(const long *args)
 {
 	char path[32];
 
-	snprintf(path, sizeof(path), "/proc/%d", pid_of(words[0]));
-	return outcome(access(path, F_OK));
+	snprintf(path, sizeof(path), "/proc/%d", pid_of(args[0]));
+	return syscall_error(access(path, F_OK));
 }
 
-/* May it be signalled? Signal 0 harms nobody. */
-static int signal_it(const long *words)
+/* Signal 0 only checks the permission. */
+static int send_signal(const long *args)
 {
-	return outcome(kill(pid_of(words[0]), 0));
+	return syscall_error(kill(pid_of(args[0]), 0));
 }
 
-static int signal_by_descriptor(const long *words)
+static int send_signal_by_pidfd(const long *args)
 {
-	int pidfd = (int)syscall(SYS_pidfd_open, pid_of(words[0]), 0);
+	int pidfd = (int)syscall(SYS_pidfd_open, pid_of(args[0]), 0);
 
-	return pidfd < 0 ? -errno : outcome(syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0));
+	return pidfd < 0 ? -errno
+			 : syscall_error(syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0));
 }
 
-/* Where the right is missing it fails with EPERM before the kernel looks at the address. */
-static int move_memory(const long *words)
+/* The address is invalid: EFAULT means that the kernel has allowed the access. */
+static int access_memory(const long *args)
 {
 	char byte = 0;
-	struct iovec here = { &byte, 1 }, there = { (void *)1, 1 };
-	int result = outcome(syscall(words[1], pid_of(words[0]), &here, 1L, &there, 1L, 0L));
+	struct iovec local = { &byte, 1 }, remote = { (void *)1, 1 };
+	int result = syscall_error(syscall(args[1], pid_of(args[0]), &local, 1L, &remote, 1L, 0L));
 
 	return result == -EFAULT ? 0 : result;
 }
 
-static int open_below(const long *words)
+static int open_proc_file(const long *args)
 {
-	struct stat got, own = { 0 };
+	struct stat opened, own = { 0 };
 	char path[64];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid_of(words[0]), (const char *)words[1]);
-	fd = open(path, (int)words[2]);
-	if (fd < 0 || fstat(fd, &got) < 0)
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid_of(args[0]), (const char *)args[1]);
+	fd = open(path, (int)args[2]);
+	if (fd < 0 || fstat(fd, &opened) < 0)
 		return -errno;
 	fstat(target.source_fd, &own);
-	/* What is its own under another's name is no loot. */
-	return got.st_ino == own.st_ino && got.st_dev == own.st_dev ? -EXDEV : 0;
+	/* The server may have its own source. */
+	return opened.st_ino == own.st_ino && opened.st_dev == own.st_dev ? -EXDEV : 0;
 }
 
-static int trace(const long *words)
+static int trace(const long *args)
 {
-	pid_t pid = pid_of(words[0]);
+	pid_t pid = pid_of(args[0]);
 
 	if (ptrace(PTRACE_SEIZE, pid, 0, 0) < 0)
 		return -errno;
-	return 0; /* its end lets the other go */
+	return 0; /* the exit of the tracer detaches */
 }
 
-/* A traced child's code can be written, whatever the protection of its pages. */
-static int trace_child(const long *words)
+/* A tracer can write to read-only pages of its child. */
+static int trace_child(const long *args)
 {
 	pid_t pid = fork();
 	int result;
 
-	(void)words;
+	(void)args;
 	if (pid == 0)
 		_exit((int)pause());
-	result = outcome(ptrace(PTRACE_SEIZE, pid, 0, 0));
+	result = syscall_error(ptrace(PTRACE_SEIZE, pid, 0, 0));
 	kill(pid, SIGKILL);
 	return result;
 }
 
-static int take_descriptor(const long *words)
+static int take_fd(const long *args)
 {
-	int pidfd = (int)syscall(SYS_pidfd_open, pid_of(words[0]), 0);
+	int pidfd = (int)syscall(SYS_pidfd_open, pid_of(args[0]), 0);
 
-	return pidfd < 0 ? -errno : outcome(syscall(SYS_pidfd_getfd, pidfd, 0, 0));
+	return pidfd < 0 ? -errno : syscall_error(syscall(SYS_pidfd_getfd, pidfd, 0, 0));
 }
 
-static int enter_namespaces(const long *words)
+static int enter_namespaces(const long *args)
 {
-	int pidfd = (int)syscall(SYS_pidfd_open, pid_of(words[0]), 0);
+	int pidfd = (int)syscall(SYS_pidfd_open, pid_of(args[0]), 0);
 
-	return pidfd < 0 ? -errno : outcome(setns(pidfd, (int)words[1]));
+	return pidfd < 0 ? -errno : syscall_error(setns(pidfd, (int)args[1]));
 }
 
-static int slow_down(const long *words)
+static int set_priority(const long *args)
 {
-	return outcome(setpriority(PRIO_PROCESS, (id_t)pid_of(words[0]), 0));
+	return syscall_error(setpriority(PRIO_PROCESS, (id_t)pid_of(args[0]), 0));
 }
 
-static int bind_to_processor(const long *words)
+static int set_affinity(const long *args)
 {
 	cpu_set_t all;
 
 	CPU_ZERO(&all);
 	for (int i = 0; i < CPU_SETSIZE; i++)
 		CPU_SET(i, &all);
-	return outcome(sched_setaffinity(pid_of(words[0]), sizeof(all), &all));
+	return syscall_error(sched_setaffinity(pid_of(args[0]), sizeof(all), &all));
 }
 
-static int limit(const long *words)
+static int read_limit(const long *args)
 {
 	struct rlimit now;
 
-	return outcome(prlimit(pid_of(words[0]), RLIMIT_CORE, NULL, &now));
+	return syscall_error(prlimit(pid_of(args[0]), RLIMIT_CORE, NULL, &now));
 }
 
-static int shared_memory(const long *words)
+static int open_shared_memory(const long *args)
 {
-	return outcome(shmget((key_t)words[0], 0, 0));
+	return syscall_error(shmget((key_t)args[0], 0, 0));
 }
 
-static int open_queue(const long *words)
+static int open_queue(const long *args)
 {
-	return outcome(syscall(SYS_mq_open, words[0], O_RDONLY, 0, NULL));
+	return syscall_error(syscall(SYS_mq_open, args[0], O_RDONLY, 0, NULL));
 }
 
-/* Started by nobody, a set-user-ID file makes its owner of whoever starts it. */
-static int run_set_user_id(const long *words)
+/* Run a set-user-ID program as an unprivileged user. */
+static int run_set_user_id(const long *args)
 {
 	int status;
 	pid_t pid = fork();
 
-	(void)words;
+	(void)args;
 	if (pid == 0) {
 		if (geteuid() == 0 && setresuid(65534, 65534, 65534) < 0)
 			_exit(2);
@@ -164,71 +164,71 @@ static int run_set_user_id(const long *words)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPERM;
 }
 
-/* Who is logged in, according to the audit trail, may be written once. */
-static int pose_as_login(const long *words)
+/* The login user ID of the audit log can be set once. */
+static int set_login_uid(const long *args)
 {
 	int fd = open("/proc/self/loginuid", O_WRONLY);
 
-	(void)words;
-	return fd < 0 ? -errno : outcome(write(fd, "0", 1));
+	(void)args;
+	return fd < 0 ? -errno : syscall_error(write(fd, "0", 1));
 }
 
-/* Be the last that the kernel kills when memory runs out. */
-static int survive_others(const long *words)
+/* Lower the OOM score, so that the kernel kills other processes first. */
+static int lower_oom_score(const long *args)
 {
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY);
 
-	(void)words;
-	return fd < 0 ? -errno : outcome(write(fd, "-1", 2));
+	(void)args;
+	return fd < 0 ? -errno : syscall_error(write(fd, "-1", 2));
 }
 
-const struct attempt on_processes[] = {
-	{ "see init", see, { INIT } },
-	{ "see another user's process", see, { VICTIM } },
-	{ "see another mount's server", see, { NEIGHBOUR } },
-	{ "signal init", signal_it, { INIT } },
-	{ "signal another user's process", signal_it, { VICTIM } },
-	{ "signal another mount's server", signal_it, { NEIGHBOUR } },
-	{ "signal another mount's server by a pidfd", signal_by_descriptor, { NEIGHBOUR } },
-	{ "read the memory of init", move_memory, { INIT, SYS_process_vm_readv } },
+const struct attempt process_attempts[] = {
+	{ "see init", access_proc_directory, { INIT } },
+	{ "see another user's process", access_proc_directory, { VICTIM } },
+	{ "see another mount's server", access_proc_directory, { NEIGHBOUR } },
+	{ "signal init", send_signal, { INIT } },
+	{ "signal another user's process", send_signal, { VICTIM } },
+	{ "signal another mount's server", send_signal, { NEIGHBOUR } },
+	{ "signal another mount's server by a pidfd", send_signal_by_pidfd, { NEIGHBOUR } },
+	{ "read the memory of init", access_memory, { INIT, SYS_process_vm_readv } },
 	{ "read the memory of another mount's server",
-	  move_memory,
+	  access_memory,
 	  { NEIGHBOUR, SYS_process_vm_readv } },
 	{ "write the memory of another mount's server",
-	  move_memory,
+	  access_memory,
 	  { NEIGHBOUR, SYS_process_vm_writev } },
 	{ "trace another mount's server", trace, { NEIGHBOUR } },
-	{ "read the image of another mount", open_below, { NEIGHBOUR, P("fd/3"), O_RDONLY } },
-	{ "take a descriptor of another mount", take_descriptor, { NEIGHBOUR } },
-	{ "slow another mount down", slow_down, { NEIGHBOUR } },
-	{ "move another mount to a processor", bind_to_processor, { NEIGHBOUR } },
-	{ "read the limits of another mount", limit, { NEIGHBOUR } },
-	{ "read the memory of fsvc-open", move_memory, { STARTER, SYS_process_vm_readv } },
-	{ "write the memory of fsvc-open", move_memory, { STARTER, SYS_process_vm_writev } },
-	{ "write the code of fsvc-open", open_below, { STARTER, P("mem"), O_RDWR } },
-	{ "trace fsvc-open", trace, { STARTER } },
-	{ "take a descriptor of fsvc-open", take_descriptor, { STARTER } },
-	{ "open a descriptor of fsvc-open", open_below, { STARTER, P("fd/0"), O_RDONLY } },
-	{ "signal fsvc-open", signal_it, { STARTER } },
+	{ "read the image of another mount", open_proc_file, { NEIGHBOUR, P("fd/3"), O_RDONLY } },
+	{ "take a descriptor of another mount", take_fd, { NEIGHBOUR } },
+	{ "slow another mount down", set_priority, { NEIGHBOUR } },
+	{ "move another mount to a processor", set_affinity, { NEIGHBOUR } },
+	{ "read the limits of another mount", read_limit, { NEIGHBOUR } },
+	{ "read the memory of fsvc-open", access_memory, { PARENT, SYS_process_vm_readv } },
+	{ "write the memory of fsvc-open", access_memory, { PARENT, SYS_process_vm_writev } },
+	{ "write the code of fsvc-open", open_proc_file, { PARENT, P("mem"), O_RDWR } },
+	{ "trace fsvc-open", trace, { PARENT } },
+	{ "take a descriptor of fsvc-open", take_fd, { PARENT } },
+	{ "open a descriptor of fsvc-open", open_proc_file, { PARENT, P("fd/0"), O_RDONLY } },
+	{ "signal fsvc-open", send_signal, { PARENT } },
 	{ "trace its own child", trace_child, { 0 } },
 	{ "enter the mounts of init", enter_namespaces, { INIT, CLONE_NEWNS } },
 	{ "enter the network of init", enter_namespaces, { INIT, CLONE_NEWNET } },
-	{ "the machine's System V memory", shared_memory, { 0x66737663 } },
+	{ "the machine's System V memory", open_shared_memory, { 0x66737663 } },
 	{ "the machine's message queues", open_queue, { P("hostile-test") } },
 	{ "become root by a set-user-ID file", run_set_user_id, { 0 } },
-	{ "pose as a login in the audit trail", pose_as_login, { 0 } },
-	{ "survive others when memory runs out", survive_others, { 0 } },
-	{ "run before the others", by_call, { SYS_setpriority, PRIO_PROCESS, 0, -1 } },
+	{ "pose as a login in the audit trail", set_login_uid, { 0 } },
+	{ "survive others when memory runs out", lower_oom_score, { 0 } },
+	{ "run before the others", call_syscall, { SYS_setpriority, PRIO_PROCESS, 0, -1 } },
 	{ "run in real time",
-	  by_call,
+	  call_syscall,
 	  { SYS_sched_setscheduler, 0, SCHED_FIFO,
 	    P(&(struct sched_param){ .sched_priority = 1 }) } },
 	{ "raise a limit",
-	  by_call,
+	  call_syscall,
 	  { SYS_prlimit64, 0, RLIMIT_CORE, P(&(struct rlimit){ 4096, 4096 }), 0 } },
-	{ "become root", by_call, { SYS_setuid, 0 } },
-	{ "become another user", by_call, { SYS_setresuid, 12345, 12345, 12345 } },
-	{ "become another group", by_call, { SYS_setresgid, 12345, 12345, 12345 } },
-	{ "join groups", by_call, { SYS_setgroups, 0, 0 } },
+	{ "become root", call_syscall, { SYS_setuid, 0 } },
+	{ "become another user", call_syscall, { SYS_setresuid, 12345, 12345, 12345 } },
+	{ "become another group", call_syscall, { SYS_setresgid, 12345, 12345, 12345 } },
+	{ "join groups", call_syscall, { SYS_setgroups, 0, 0 } },
 	{ 0 },
 };

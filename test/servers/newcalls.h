@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* System calls that older C libraries have no names for; their numbers are the same everywhere. */
+/* Numbers of system calls that older C libraries do not define. All architectures share them. */
 #pragma once
 
 #include <stdint.h>
-/* To be included before what the kernel's headers call by the same names (glibc before 2.36). */
+/* glibc before 2.36 needs this before the headers of the kernel that define the same names. */
 #include <sys/mount.h>
 #include <sys/syscall.h>
 

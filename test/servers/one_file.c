@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * one_file SOURCE MOUNTPOINT [OPTIONS]: a filesystem without a directory, for tests. Its root is a
- * file, the source. An ordinary server: it knows nothing of services. doc/porting.md makes one of
- * it that does.
+ * file with the content of SOURCE. It has no support for services; doc/porting.md adds it.
  */
 #define FUSE_USE_VERSION 31
 
@@ -48,15 +47,15 @@ static const struct fuse_operations operations = {
 	.read = one_read,
 };
 
-/* The first word that is no option is the source; the mountpoint is libfuse's. */
-static int take_source(void *data, const char *word, int key, struct fuse_args *rest)
+/* Keep the first operand, SOURCE. libfuse handles the second, MOUNTPOINT. */
+static int take_source(void *data, const char *arg, int key, struct fuse_args *rest)
 {
 	char **path = data;
 
 	(void)rest;
 	if (key != FUSE_OPT_KEY_NONOPT || *path)
 		return 1;
-	*path = strdup(word);
+	*path = strdup(arg);
 	return *path ? 0 : -1;
 }
 

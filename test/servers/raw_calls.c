@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * raw_calls SOURCE MOUNTPOINT: a static program that asks for its source by each system call that
- * there is, and prints how each ended: a name and an errno.
+ * raw_calls SOURCE MOUNTPOINT: a static program that makes each system call that takes a path on
+ * SOURCE, and prints the name and the errno of each.
  */
 #include "newcalls.h"
 
@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void tell(const char *name, long result)
+static void print_result(const char *name, long result)
 {
 	printf("%s %d\n", name, result < 0 ? errno : 0);
 }
@@ -29,19 +29,20 @@ int main(int argc, char **argv)
 	if (argc < 3)
 		return 2;
 #ifdef SYS_open
-	tell("open", syscall(SYS_open, source, O_RDONLY));
-	tell("stat", syscall(SYS_stat, source, &status));
-	tell("lstat", syscall(SYS_lstat, source, &status));
-	tell("access", syscall(SYS_access, source, R_OK));
-	tell("readlink", syscall(SYS_readlink, source, target, sizeof(target)));
+	print_result("open", syscall(SYS_open, source, O_RDONLY));
+	print_result("stat", syscall(SYS_stat, source, &status));
+	print_result("lstat", syscall(SYS_lstat, source, &status));
+	print_result("access", syscall(SYS_access, source, R_OK));
+	print_result("readlink", syscall(SYS_readlink, source, target, sizeof(target)));
 #endif
-	tell("openat", syscall(SYS_openat, AT_FDCWD, source, O_RDONLY));
-	tell("openat2", syscall(SYS_openat2, AT_FDCWD, source, &how, sizeof(how)));
-	tell("newfstatat", syscall(SYS_newfstatat, AT_FDCWD, source, &status, 0));
-	tell("statx", syscall(SYS_statx, AT_FDCWD, source, 0, STATX_SIZE, &extended));
-	tell("faccessat", syscall(SYS_faccessat, AT_FDCWD, source, R_OK));
-	tell("faccessat2", syscall(SYS_faccessat2, AT_FDCWD, source, R_OK, 0));
-	tell("readlinkat", syscall(SYS_readlinkat, AT_FDCWD, source, target, sizeof(target)));
-	tell("a size", status.st_size == (off_t)extended.stx_size ? 0 : -1);
+	print_result("openat", syscall(SYS_openat, AT_FDCWD, source, O_RDONLY));
+	print_result("openat2", syscall(SYS_openat2, AT_FDCWD, source, &how, sizeof(how)));
+	print_result("newfstatat", syscall(SYS_newfstatat, AT_FDCWD, source, &status, 0));
+	print_result("statx", syscall(SYS_statx, AT_FDCWD, source, 0, STATX_SIZE, &extended));
+	print_result("faccessat", syscall(SYS_faccessat, AT_FDCWD, source, R_OK));
+	print_result("faccessat2", syscall(SYS_faccessat2, AT_FDCWD, source, R_OK, 0));
+	print_result("readlinkat",
+		     syscall(SYS_readlinkat, AT_FDCWD, source, target, sizeof(target)));
+	print_result("a size", status.st_size == (off_t)extended.stx_size ? 0 : -1);
 	return 1;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What makes a server run as a service as well as by hand is here, and in the function that each
- * server hands to single_file_run().
+ * A server that runs as a service and from the command line. The code for services is in this file,
+ * and in the function that each server passes to single_file_run().
  */
 #define FUSE_USE_VERSION 319
 
@@ -26,7 +26,7 @@ int single_file_usage(const char *program)
 	return -EINVAL;
 }
 
-/* The first word that is no option is the source; the next, the mountpoint, is libfuse's. */
+/* Keep the first operand, SOURCE. libfuse handles the second, MOUNTPOINT. */
 static int take_source(void *data, const char *arg, int key, struct fuse_args *rest)
 {
 	struct single_file *file = data;
@@ -45,7 +45,7 @@ static int parse_arguments(struct single_file *file, struct fuse_args *args)
 		{ "uid=%u", offsetof(struct single_file, uid), 0 },
 		{ "gid=%u", offsetof(struct single_file, gid), 0 },
 		{ "blocksize=%u", offsetof(struct single_file, block_size), 0 },
-		/* The mount needs to hear of these as well. */
+		/* libfuse needs these options, too. */
 		{ "ro", offsetof(struct single_file, read_only), 1 },
 		{ "rw", offsetof(struct single_file, read_only), 0 },
 		FUSE_OPT_KEY("ro", FUSE_OPT_KEY_KEEP),
@@ -59,10 +59,10 @@ static int parse_arguments(struct single_file *file, struct fuse_args *args)
 }
 
 /*
- * Obtains the source: file->fd is a descriptor, or the negative errno with which it could not be
- * opened. By hand, the server opens the file itself. As a service it cannot: it has no files. It
- * asks the mount helper, which opens what the command line of the person who mounts names, with the
- * rights of that person. Returns 0, or a negative errno where there is no talking to the helper.
+ * Open the source, and set file->fd to the file descriptor or to the negative errno of open(2). A
+ * service has no access to files: it asks the mount helper, which opens the files that are named on
+ * its command line, with the permissions of the caller. Return 0, or a negative errno if the
+ * communication with the helper fails.
  */
 static int obtain_source(struct single_file *file, int flags, unsigned int request_flags)
 {
@@ -85,8 +85,8 @@ static int obtain_source(struct single_file *file, int flags, unsigned int reque
 }
 
 /*
- * Who may not write may perhaps read. The helper tells the person why it could not open something,
- * unless asked to be quiet: so the first question is quiet, the last one is not.
+ * Open the source for writing, or else for reading. The first request is quiet, so that the helper
+ * prints no message about it.
  */
 static int open_source(struct single_file *file)
 {
@@ -103,7 +103,7 @@ static int open_source(struct single_file *file)
 	return ret == 0 && file->fd < 0 ? file->fd : ret;
 }
 
-/* Looks at what was opened: its type, its size, and whether it can be written at all. */
+/* Get the type and the size of the source, and check if it can be written. */
 static int examine_source(struct single_file *file)
 {
 	int flags = fcntl(file->fd, F_GETFL);
@@ -121,7 +121,7 @@ static int examine_source(struct single_file *file)
 	return file->size < 0 ? -errno : 0;
 }
 
-/* What the mount table shows, ahead of the person's own options, so that those win. */
+/* Add options for the mount table before the options of the caller, which override them. */
 static int add_mount_options(const struct single_file *file, struct fuse_args *args)
 {
 	char name[PATH_MAX + sizeof("fsname=")];
@@ -146,7 +146,8 @@ static int prepare(struct single_file *file, struct fuse_args *args)
 	if (fuse_service_accepted(file->service)) {
 		ret = fuse_service_append_args(file->service, args);
 		if (ret < 0) {
-			fuse_log(FUSE_LOG_ERR, "%s: no arguments from the mount helper: %s\n",
+			fuse_log(FUSE_LOG_ERR,
+				 "%s: cannot get the arguments from the mount helper: %s\n",
 				 args->argv[0], strerror(-ret));
 			return ret;
 		}
@@ -187,10 +188,10 @@ int single_file_run(int argc, char *argv[],
 	if (ret == 0)
 		ret = serve(&file, &args);
 
-	/* umount(8) waits for the server to end: what was written is safe by then. */
+	/* umount(8) waits until the server exits: all data must be on the disk then. */
 	if (ret == 0 && !file.read_only)
 		ret = single_file_fsync(&file, false);
-	/* The helper takes the mount back; if it had heard of success already, it is gone. */
+	/* The helper unmounts. It is gone if it had received EXIT_SUCCESS. */
 	if (ret < 0 && fuse_service_accepted(file.service))
 		fuse_service_send_goodbye(file.service, EXIT_FAILURE);
 	fuse_service_destroy(&file.service);
@@ -204,7 +205,7 @@ mode_t single_file_root_format(const struct single_file *file)
 
 void single_file_init(struct fuse_conn_info *connection)
 {
-	/* libfuse asks by itself for the other direction only. Since 3.17 `want` alone loses. */
+	/* libfuse enables only splice reads by itself. Since 3.17 it ignores `want` alone. */
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
 	fuse_set_feature_flag(connection, FUSE_CAP_SPLICE_WRITE);
 #else
@@ -241,7 +242,7 @@ int single_file_statfs(const struct single_file *file, struct statvfs *st)
 {
 	unsigned int block_size = file->block_size > 0 ? file->block_size : DEFAULT_BLOCK_SIZE;
 
-	/* All of it is in use. */
+	/* No block is free. */
 	*st = (struct statvfs){
 		.f_bsize = block_size,
 		.f_frsize = block_size,
@@ -256,7 +257,7 @@ int single_file_open(const struct single_file *file, struct fuse_file_info *fi)
 {
 	if (file->read_only && (fi->flags & O_ACCMODE) != O_RDONLY)
 		return -EROFS;
-	/* A program that believes the old content gone must not be left to write half of it. */
+	/* The size is fixed: O_TRUNC would not remove the old content. */
 	if ((fi->flags & O_TRUNC) && file->size > 0)
 		return -EPERM;
 	fi->keep_cache = 1;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A FUSE server with the high-level API of libfuse 3 that runs as a service, or by hand:
+ * A FUSE server with the high-level API of libfuse 3:
  *
  *     mount -t fuse.single_file_hl disk.img /mnt        (as a service)
- *     single_file_hl disk.img /mnt                      (by hand)
+ *     single_file_hl disk.img /mnt                      (from the command line)
  *
- * What a service does otherwise than any server is in serve(), and in single_file.c.
+ * The code for services is in serve() and in single_file.c.
  */
 #define FUSE_USE_VERSION 319
 
@@ -73,7 +73,7 @@ static int hl_open(const char *path, struct fuse_file_info *fi)
 	return single_file_open(the_file(), fi);
 }
 
-/* libfuse frees *DATA, and moves the bytes that it describes. */
+/* libfuse copies the bytes that *DATA describes, and frees *DATA. */
 static int hl_read_buf(const char *path, struct fuse_bufvec **data, size_t size, off_t offset,
 		       struct fuse_file_info *fi)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A FUSE server with the low-level API of libfuse 3 that runs as a service, or by hand:
+ * A FUSE server with the low-level API of libfuse 3:
  *
  *     mount -t fuse.single_file_ll disk.img /mnt        (as a service)
- *     single_file_ll disk.img /mnt                      (by hand)
+ *     single_file_ll disk.img /mnt                      (from the command line)
  *
- * What a service does otherwise than any server is in serve(), and in single_file.c.
+ * The code for services is in serve() and in single_file.c.
  */
 #define FUSE_USE_VERSION 319
 
@@ -15,11 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The root is FUSE_ROOT_ID, 1: the directory, or with -o file_mount the file. */
+/* FUSE_ROOT_ID, 1, is the directory, or the file with -o file_mount. */
 #define FILE_ID (FUSE_ROOT_ID + 1)
 
-/* How long the kernel believes a name or an attribute, in seconds. */
-#define VALID 1.0
+/* How long the kernel caches a name or an attribute. */
+#define CACHE_TIMEOUT_S 1.0
 
 static const struct single_file *file_of(fuse_req_t req)
 {
@@ -36,8 +36,8 @@ static void ll_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fuse_entry_param entry = {
 		.ino = FILE_ID,
-		.attr_timeout = VALID,
-		.entry_timeout = VALID,
+		.attr_timeout = CACHE_TIMEOUT_S,
+		.entry_timeout = CACHE_TIMEOUT_S,
 	};
 	int ret;
 
@@ -63,7 +63,7 @@ static void ll_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	if (ret < 0)
 		fuse_reply_err(req, -ret);
 	else
-		fuse_reply_attr(req, &st, VALID);
+		fuse_reply_attr(req, &st, CACHE_TIMEOUT_S);
 }
 
 static void ll_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
@@ -177,8 +177,8 @@ static const struct fuse_lowlevel_ops operations = {
 };
 
 /*
- * Answers the kernel until the filesystem is unmounted. One thread is enough for one file, and
- * none needs to be started; -o clone_fd is for who wants more.
+ * Answer requests of the kernel until the filesystem is unmounted. The main thread is enough for
+ * one file; -o clone_fd starts more.
  */
 static int answer_requests(struct fuse_session *session, const struct fuse_cmdline_opts *options)
 {
@@ -205,14 +205,14 @@ static int answer_requests(struct fuse_session *session, const struct fuse_cmdli
 #endif
 }
 
-/* Mounts and serves: the two ways of it, side by side. */
+/* Mount and answer requests, as a service or from the command line. */
 static int mount_and_serve(struct single_file *file, struct fuse_session *session,
 			   struct fuse_cmdline_opts *options)
 {
 	int ret;
 
 	if (fuse_service_accepted(file->service)) {
-		/* The helper mounts, and lets the person go on once it hears that all is well. */
+		/* The helper mounts, and exits when it receives EXIT_SUCCESS. */
 		ret = fuse_service_session_mount(file->service, session,
 						 single_file_root_format(file), options);
 		if (ret == 0)
@@ -227,7 +227,7 @@ static int mount_and_serve(struct single_file *file, struct fuse_session *sessio
 	if (ret != 0)
 		return ret < 0 ? ret : -EIO;
 
-	/* More than 0 is the signal that ended it: SIGTERM is no failure. */
+	/* A positive result is the signal that ended the loop: SIGTERM is not a failure. */
 	ret = answer_requests(session, options);
 	return ret < 0 ? ret : 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * slow_flush SOURCE MOUNTPOINT [OPTIONS]: the worst server for whoever is in a hurry, for tests. It
- * shows its source as one file, keeps what is written to that in memory, and writes it back at its
- * end, for which it takes five seconds. An ordinary server: it knows nothing of services.
+ * slow_flush SOURCE MOUNTPOINT [OPTIONS]: a server for tests that takes five seconds to exit. It
+ * shows SOURCE as one file, keeps written data in memory, and writes it back when the filesystem
+ * is unmounted. It has no support for services.
  */
 #define FUSE_USE_VERSION 31
 
@@ -23,7 +23,7 @@ static struct {
 	int fd;
 	char *content;
 	size_t size;
-} the;
+} server;
 
 static bool is_root(const char *path)
 {
@@ -40,7 +40,7 @@ static int slow_getattr(const char *path, struct stat *status, struct fuse_file_
 		return -ENOENT;
 	*status = (struct stat){ .st_mode = S_IFREG | 0666,
 				 .st_nlink = 1,
-				 .st_size = (off_t)the.size };
+				 .st_size = (off_t)server.size };
 	return 0;
 }
 
@@ -55,33 +55,33 @@ static int slow_readdir(const char *path, void *buffer, fuse_fill_dir_t fill, of
 	return 0;
 }
 
-/* How much of SIZE bytes at OFFSET there is: the file neither grows nor shrinks. */
-static size_t within(size_t size, off_t offset)
+/* Return how many of SIZE bytes at OFFSET are in the file, whose size is fixed. */
+static size_t available(size_t size, off_t offset)
 {
-	if (offset < 0 || (size_t)offset >= the.size)
+	if (offset < 0 || (size_t)offset >= server.size)
 		return 0;
-	return size < the.size - (size_t)offset ? size : the.size - (size_t)offset;
+	return size < server.size - (size_t)offset ? size : server.size - (size_t)offset;
 }
 
 static int slow_read(const char *path, char *buffer, size_t size, off_t offset,
 		     struct fuse_file_info *info)
 {
-	size_t length = within(size, offset);
+	size_t length = available(size, offset);
 
 	(void)path;
 	(void)info;
-	memcpy(buffer, the.content + offset, length);
+	memcpy(buffer, server.content + offset, length);
 	return (int)length;
 }
 
 static int slow_write(const char *path, const char *buffer, size_t size, off_t offset,
 		      struct fuse_file_info *info)
 {
-	size_t length = within(size, offset);
+	size_t length = available(size, offset);
 
 	(void)path;
 	(void)info;
-	memcpy(the.content + offset, buffer, length);
+	memcpy(server.content + offset, buffer, length);
 	return length ? (int)length : -ENOSPC;
 }
 
@@ -89,8 +89,9 @@ static void slow_destroy(void *data)
 {
 	(void)data;
 	sleep(FLUSH_SECONDS);
-	if (pwrite(the.fd, the.content, the.size, 0) != (ssize_t)the.size || fsync(the.fd) < 0)
-		perror(the.source);
+	if (pwrite(server.fd, server.content, server.size, 0) != (ssize_t)server.size ||
+	    fsync(server.fd) < 0)
+		perror(server.source);
 }
 
 static const struct fuse_operations operations = {
@@ -105,14 +106,14 @@ static int load(void)
 {
 	struct stat status;
 
-	the.fd = open(the.source, O_RDWR | O_CLOEXEC);
-	if (the.fd < 0 || fstat(the.fd, &status) < 0)
+	server.fd = open(server.source, O_RDWR | O_CLOEXEC);
+	if (server.fd < 0 || fstat(server.fd, &status) < 0)
 		return -errno;
-	the.size = (size_t)status.st_size;
-	the.content = malloc(the.size);
-	if (!the.content)
+	server.size = (size_t)status.st_size;
+	server.content = malloc(server.size);
+	if (!server.content)
 		return -ENOMEM;
-	return pread(the.fd, the.content, the.size, 0) == (ssize_t)the.size ? 0 : -EIO;
+	return pread(server.fd, server.content, server.size, 0) == (ssize_t)server.size ? 0 : -EIO;
 }
 
 int main(int argc, char **argv)
@@ -123,13 +124,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: slow_flush SOURCE MOUNTPOINT [OPTIONS]\n");
 		return 1;
 	}
-	the.source = argv[1];
+	server.source = argv[1];
 	error = load();
 	if (error < 0) {
-		fprintf(stderr, "%s: %s\n", the.source, strerror(-error));
+		fprintf(stderr, "%s: %s\n", server.source, strerror(-error));
 		return 1;
 	}
-	/* For libfuse the source is not there. */
+	/* Hide SOURCE from libfuse. */
 	argv[1] = argv[0];
 	return fuse_main(argc - 1, argv + 1, &operations, NULL);
 }

@@ -3,10 +3,10 @@
 
 #include "broker/path_argument.h"
 
-static void each_path_has_one_spelling(void **state)
+static void path_is_normalized(void **state)
 {
 	static const struct {
-		const char *path, *wanted;
+		const char *path, *normalized;
 	} samples[] = {
 		{ "/", "/" },
 		{ "///", "/" },
@@ -21,7 +21,7 @@ static void each_path_has_one_spelling(void **state)
 		{ "/a/...", "/a/..." },
 		{ "/a/..b/.c", "/a/..b/.c" },
 		{ "/a/b/..", "/a" },
-		/* not absolute: left alone */
+		/* relative paths are not changed */
 		{ "pipe:[123]/foo", "pipe:[123]/foo" },
 		{ "(unreachable)/..", "(unreachable)/.." },
 		{ "", "" },
@@ -33,15 +33,15 @@ static void each_path_has_one_spelling(void **state)
 
 		snprintf(path, sizeof(path), "%s", samples[i].path);
 		path_argument_normalize(path);
-		assert_string_equal(path, samples[i].wanted);
+		assert_string_equal(path, samples[i].normalized);
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_path_has_one_spelling),
+		cmocka_unit_test(path_is_normalized),
 	};
 
-	return cmocka_run_group_tests_name("callpath", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("path_argument", tests, NULL, NULL);
 }
