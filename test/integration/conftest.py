@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The world of the integration tests: a private mount namespace, an empty /run/filesystems, nothing left behind."""
+"""Fixtures of the integration tests: a private mount namespace, an empty /run/filesystems, nothing left behind."""
 
 import contextlib
 import faulthandler
@@ -14,13 +14,20 @@ import pytest
 
 pytest.register_assert_rewrite("kit")
 
-from kit import mounts, programs, protocol
-from kit.activation import Service
+from kit import leftovers, loop_devices, mounts, processes, programs, protocol
+from kit.build_options import BUILD, REPOSITORY
 from kit.fake_helper import SERVERS_BY_NAME, FakeHelper
 from kit.fake_service import HELPER, SOCKETS, Attempt, Listener
+from kit.run_id import RUN
+from kit.socket_activation import Service
+from kit.throwaway_machine import remove_cgroups_of
+
+pytest_plugins = ["selection"]
 
 PRIVATE_PLACES = (SOCKETS, "/run/mount")  # where sockets are looked for, and where libmount keeps its table
-LONGEST_TEST = 600  # seconds; one that hangs on a filesystem can be ended in no gentler way
+# pytest-timeout fails a test after this time. A test that hangs in a system call on a filesystem does not notice: some
+# time later its process is ended, and pytest-xdist starts another one for the rest.
+TIMEOUT, GRACE = 300, 60  # seconds
 AT_THE_END = contextlib.ExitStack()
 
 
@@ -37,28 +44,21 @@ def pytest_configure(config):
     config.real_stderr = os.dup(2)
     if what_is_missing():
         return
+    for name in [name for name in os.environ if name.startswith(("LC_", "LANGUAGE"))]:
+        del os.environ[name]
+    os.environ["LANG"] = "C.UTF-8"
     mounts.enter_private_namespace()
-    programs.adopt_orphans()
+    mounts.hide_fuse_mounts(but=(REPOSITORY, BUILD, tempfile.gettempdir(), "/usr", "/var/tmp"))
+    processes.adopt_orphans()
     for place in PRIVATE_PLACES:
         AT_THE_END.enter_context(private_place(place))
 
 
-def is_of_this_build(item):
-    if item.get_closest_marker("unsanitized") and programs.is_sanitized():
-        return False
-    return all(programs.build_option(mark.args[0]) == mark.kwargs.get("value", True)
-               for mark in item.iter_markers("needs"))
-
-
-def pytest_collection_modifyitems(config, items):
-    """There are no tests of what the build leaves out."""
-    others = [item for item in items if not is_of_this_build(item)]
-    config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if item not in others]
-
-
 def pytest_unconfigure(config):
     AT_THE_END.close()
+    if not hasattr(config, "workerinput"):  # the first process, which ends last
+        loop_devices.detach_all()
+        remove_cgroups_of(RUN)
 
 
 @contextlib.contextmanager
@@ -88,12 +88,20 @@ def work():
     shutil.rmtree(path)
 
 
+def longest(item):
+    """Return the timeout of a test in seconds."""
+    mark = item.get_closest_marker("timeout")
+    return mark.args[0] if mark else TIMEOUT
+
+
 @pytest.fixture(autouse=True)
-def nothing_is_left(work, pytestconfig):
+def nothing_is_left(work, request, pytestconfig):
     if reason := what_is_missing():
         pytest.skip(reason)
-    faulthandler.dump_traceback_later(LONGEST_TEST, exit=True, file=pytestconfig.real_stderr)
-    with programs.nothing_left():
+    faulthandler.dump_traceback_later(longest(request.node) + GRACE, exit=True, file=pytestconfig.real_stderr)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{SOCKETS}/.lock")  # by which the helper knows that a listener runs, or has run in an earlier test
+    with leftovers.nothing_left():
         yield
     faulthandler.cancel_dump_traceback_later()
 
@@ -122,7 +130,7 @@ def mountpoint(work):
 @pytest.fixture
 def loop(source):
     """The source as a block device."""
-    with mounts.loop_device(source) as device:
+    with loop_devices.loop_device(source) as device:
         yield device
 
 
@@ -168,7 +176,7 @@ def recorded(attempt):
     def recorded(*options, **details):
         begun = attempt(*options, **details)
         begun.prepare()
-        with programs.forked(lambda: begun.service.send(protocol.byee(0))) as server:
+        with processes.forked(lambda: begun.service.send(protocol.byee(0))) as server:
             assert begun.helper.wait().code == 0
             yield begun, server
 

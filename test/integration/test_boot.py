@@ -13,8 +13,10 @@ import subprocess
 
 import pytest
 
-from kit import boots, kernels
-from kit.programs import REPOSITORY
+from kit import debian_kernels, initramfs, virtual_machine
+from kit.build_options import REPOSITORY
+
+pytestmark = pytest.mark.timeout(900)  # a kernel is fetched first, and boots may be emulated
 
 FIRST = """
 mount proc proc /proc
@@ -68,11 +70,11 @@ def init(executable):
     return executable.parent / "test" / "boot" / "init"
 
 
-@pytest.fixture(params=kernels.RELEASES)
+@pytest.fixture(params=debian_kernels.RELEASES)
 def kernel(request):
     try:
-        return kernels.fetch(request.param)
-    except kernels.NoMirror as reason:
+        return debian_kernels.fetch(request.param)
+    except debian_kernels.NoMirror as reason:
         pytest.skip(str(reason))
 
 
@@ -81,7 +83,7 @@ def boot(work, kernel, request):
     """Boots into an initramfs from an image, and all is as it is to be."""
 
     def boot(initramfs, image):
-        said, console = boots.boot(kernel, initramfs, image)
+        said, console = virtual_machine.boot(kernel, initramfs, image)
         assert said == [SPARED, SPARED, "unmounted", "off"] and MESSAGE in console, console
         release = request.node.callspec.params["kernel"]
         assert re.findall(r"warning: (.+?) \(Linux [0-9.]+\) is not available", console) == LACKS[release], console
@@ -92,7 +94,7 @@ def boot(work, kernel, request):
 @pytest.fixture
 def initramfs(work, kernel, executable, init):
     def initramfs(server, **words):
-        tree = boots.Tree(work / "initramfs")
+        tree = initramfs.Tree(work / "initramfs")
         tree.add(init, "/init")
         tree.add(executable, "/bin/fsvc")
         for applet in "fsvc-listen", "mount.fuse3":
@@ -112,7 +114,7 @@ def initramfs(work, kernel, executable, init):
 @pytest.fixture
 def root(work, init):
     """The files of a small system."""
-    tree = boots.Tree(work / "root")
+    tree = initramfs.Tree(work / "root")
     tree.add(init, "/sbin/init")
     tree.add_program("/bin/cat")
     tree.directories("/dev", "/proc", "/sys", "/run", "/var")

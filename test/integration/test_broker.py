@@ -8,10 +8,10 @@ import stat
 import pytest
 
 from kit import mounts, protocol
-from kit.brokered import answer_all, hidden, paths, python, server, source, told  # noqa: F401: fixtures
-from kit.programs import SERVERS
+from kit.broker_fixtures import answer_all, hidden, paths, python, server, source, told  # noqa: F401: fixtures
+from kit.build_options import SERVERS
 
-HERE = bytes(range(16)).hex()  # what content() of kit/inner.py finds in the source
+HERE = bytes(range(16)).hex()  # what content() of kit/server_prelude.py finds in the source
 
 # the source, however it is asked for
 

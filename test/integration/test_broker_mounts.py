@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from kit import mounts, protocol
-from kit.brokered import answer, answer_all, hidden, python, server, source, told  # noqa: F401: fixtures
-from kit.programs import descriptors_of, family, wait_for
+from kit.broker_fixtures import answer, answer_all, hidden, python, server, source, told  # noqa: F401: fixtures
+from kit.processes import descriptors_of, family
+from kit.waiting import wait_for
 
-HERE = bytes(range(16)).hex()  # what content() of kit/inner.py finds in the source
+HERE = bytes(range(16)).hex()  # what content() of kit/server_prelude.py finds in the source
 
 # the mount
 

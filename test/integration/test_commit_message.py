@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from kit.programs import REPOSITORY
+from kit.build_options import REPOSITORY
 
 HOOK = REPOSITORY / "test/commit-message"
 BODY = "\n\nThe worker may block in umount2(2) while the device hangs.\n"

@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-from kit.manuals import (
+from kit.manual_pages import (
     OPTION, PAGES, applets, declared, documented, offered, page, plain, sections, squeeze, told,
 )
-from kit.programs import REPOSITORY
+from kit.build_options import REPOSITORY
 
 PROGRAMS = ["fsvc", *applets()]
 CHECKERS = ["groff", "-man", "-ww", "-z"], ["mandoc", "-T", "lint", "-W", "warning"]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """mount(8), umount(8), fstab and systemd's own units, with fsvc in the place of libfuse's helpers, in a machine."""
 
-import faulthandler
 import json
 import os
 import re
@@ -10,10 +9,11 @@ import subprocess
 
 import pytest
 
-from kit import mounts
-from kit.installed import installed_machine
-from kit.machine import REPO, Machine
-from kit.programs import BUILD, SERVERS, wait_for
+from kit import mounts, utab
+from kit.installed_machine import installed_machine
+from kit.throwaway_machine import REPO, Machine
+from kit.build_options import BUILD, SERVERS
+from kit.waiting import wait_for
 from test_machine import add_service
 
 HELPERS = ("mount.fuse", "mount.fuse3", "mount.fuseblk", "umount.fuse", "umount.fuse3", "umount.fuseblk")
@@ -104,7 +104,7 @@ def test_names_go_through_mount_and_back(machine, name, user, command):
     assert mount.source == source
     shown, = json.loads(machine.run("findmnt", "--mtab", "-Jo", "SOURCE,TARGET,FSTYPE", "--mountpoint", place).stdout)["filesystems"]
     assert shown == {"source": source, "target": place, "fstype": "fuse.squashfs"}
-    entry, = mounts.entries_of(place, machine.path("/"))
+    entry, = utab.entries_of(place, machine.path("/"))
     assert mounts.unescape(entry["SRC"]) == source
     run_as(machine, user, "umount", place)
     assert not is_mounted(machine, place)
@@ -190,11 +190,11 @@ def test_user_in_fstab_lets_a_user_mount(machine):
     assert not is_mounted(machine)
 
 
+@pytest.mark.timeout(1200)
 def test_no_attack_by_a_caller_or_a_neighbour_succeeds_in_the_machine(machine):
-    """With the executable that is installed there; what is tried is what test_attacks.py tries."""
-    faulthandler.cancel_dump_traceback_later()  # its tests have limits
+    """With the executable that is installed there; it tries all that test_attack_*.py try."""
     done = machine.run("/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider",
-                       REPO / "test/integration/test_attacks.py", check=False, timeout=1200,
+                       *(REPO / "test/integration").glob("test_attack_*.py"), check=False, timeout=1200,
                        env={"FSVC_BUILD": str(BUILD), "FSVC_INSTALLED": "/usr/bin/fsvc"})
     print(done.stdout)
     assert done.returncode == 0

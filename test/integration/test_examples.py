@@ -8,11 +8,12 @@ import subprocess
 import pytest
 
 from kit import images, mounts
-from kit.installed import installed_machine
-from kit.machine import REPO
-from kit.manuals import PAGES, examples
-from kit.programs import BUILD, wait_for
-from kit.services import UNITS, add_service, blocks
+from kit.installed_machine import installed_machine
+from kit.throwaway_machine import REPO
+from kit.manual_pages import PAGES, examples
+from kit.build_options import BUILD
+from kit.waiting import wait_for
+from kit.service_units import UNITS, add_service, blocks
 from test_everyday import HELPERS
 
 PLACE = "/examples"  # where the commands are typed

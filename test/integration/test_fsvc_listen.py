@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from kit import mounts
+from kit import mounts, utab
 from kit.fake_service import SOCKETS
-from kit.listening import listening, mount, mounted, refused, server  # noqa: F401: fixtures
-from kit.listening import (CAP_SYS_RESOURCE, FSVC_LISTEN, GETRANDOM, NOT_EVERYWHERE, SQUASHFUSE, connect, hard_limits,
+from kit.listener_fixtures import listening, mount, mounted, refused, server  # noqa: F401: fixtures
+from kit.listener_fixtures import (CAP_SYS_RESOURCE, FSVC_LISTEN, GETRANDOM, NOT_EVERYWHERE, SQUASHFUSE, connect, hard_limits,
                            has_no_capability, lives, shows, status, succeeds, unmount)
-from kit.programs import REPOSITORY, SERVERS, wait_for, without_system_call
+from kit.build_options import REPOSITORY, SERVERS
+from kit.waiting import wait_for
+from kit.seccomp import without_system_call
 
 F_OFD_SETLK = 37
 
@@ -58,7 +60,7 @@ def test_unmounting_waits_until_the_server_has_written_back(listening, mount, so
     listener = listening("slow", "--", SERVERS / "slow_flush", "{source}", "{mountpoint}", "-f", types=["slow"])
     succeeds(mount(source=source, kind="slow"))
     first, = listener.services()
-    assert f" ATTRS=fsvc.server={first}:" in " ".join(mounts.user_table())
+    assert f" ATTRS=fsvc.server={first}:" in " ".join(utab.user_table())
     with open(mountpoint / "data", "r+b") as file:
         file.write(b"late")
     started = time.monotonic()

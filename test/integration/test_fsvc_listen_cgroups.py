@@ -7,8 +7,10 @@ import subprocess
 
 import pytest
 
-from kit import boots, kernels
+from kit import debian_kernels, initramfs, virtual_machine
 from test_boot import executable, init  # noqa: F401: fixtures
+
+pytestmark = pytest.mark.timeout(900)  # a kernel is fetched first, and boots may be emulated
 
 BOOT = """
 mount proc proc /proc
@@ -40,11 +42,11 @@ say over
 def console(executable, init, tmp_path_factory):
     """What a machine has shown that has made one mount, and unmounted it."""
     try:
-        kernel = kernels.fetch(kernels.RELEASES[1])
-    except kernels.NoMirror as reason:
+        kernel = debian_kernels.fetch(debian_kernels.RELEASES[1])
+    except debian_kernels.NoMirror as reason:
         pytest.skip(str(reason))
     work = tmp_path_factory.mktemp("cgroups")
-    tree = boots.Tree(work / "initramfs")
+    tree = initramfs.Tree(work / "initramfs")
     tree.add(init, "/init")
     tree.add(executable, "/bin/fsvc")
     for applet in "fsvc-listen", "fuservicemount3", "fsvc-umount":
@@ -58,7 +60,7 @@ def console(executable, init, tmp_path_factory):
     tree.write("/etc/boot", BOOT.format(modules="\n".join(f"load /modules/{each.name}" for each in kernel.modules)))
     image = work / "image"
     subprocess.run(["mksquashfs", tree.root / "etc", image, "-quiet", "-no-progress"], check=True)
-    said, console = boots.boot(kernel, tree.cpio(work / "initramfs.cpio"), image)
+    said, console = virtual_machine.boot(kernel, tree.cpio(work / "initramfs.cpio"), image)
     assert said[-2:] == ["over", "off"], console
     return console.replace("\r", "")
 

@@ -16,9 +16,11 @@ import pytest
 from kit import mounts
 from kit.channel import passrights_is_known
 from kit.fake_service import SOCKETS
-from kit.listening import listening, mount, mounted, server  # noqa: F401: fixtures
-from kit.listening import CAP_SYS_RESOURCE, NOT_EVERYWHERE, SETSOCKOPT, SQUASHFUSE, connect, shows, succeeds, unmount
-from kit.programs import NOBODY, PATIENCE, wait_for, without_system_call
+from kit.listener_fixtures import listening, mount, mounted, server  # noqa: F401: fixtures
+from kit.listener_fixtures import CAP_SYS_RESOURCE, NOT_EVERYWHERE, SETSOCKOPT, SQUASHFUSE, connect, shows, succeeds, unmount
+from kit.programs import NOBODY
+from kit.waiting import PATIENCE, wait_for
+from kit.seccomp import without_system_call
 
 PR_CAPBSET_DROP = 24
 

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from kit import mounts
+from kit import loop_devices, mounts
 from kit.fake_service import HELPER, SOCKETS
-from kit.listening import listening, mount, mounted, refused, server  # noqa: F401: fixtures
-from kit.listening import (FSVC_LISTEN, GETRANDOM, LANDLOCK, PIVOT_ROOT, SETHOSTNAME, SQUASHFUSE, USERS, hard_limits,
+from kit.listener_fixtures import listening, mount, mounted, refused, server  # noqa: F401: fixtures
+from kit.listener_fixtures import (FSVC_LISTEN, GETRANDOM, LANDLOCK, PIVOT_ROOT, SETHOSTNAME, SQUASHFUSE, USERS, hard_limits,
                            has_no_capability, seen_mounts, shows, status, succeeds, unmount)
-from kit.programs import AS_NOBODY, descriptors_of, wait_for, without_system_call
+from kit.processes import descriptors_of
+from kit.programs import AS_NOBODY
+from kit.waiting import wait_for
+from kit.seccomp import without_system_call
 
 NAMESPACES = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"]
 
@@ -177,7 +180,7 @@ def test_where_the_root_cannot_be_exchanged_it_is_covered(listening, mount, moun
     """The first filesystem of a machine, which an initramfs is, is one that pivot_root(2) does not take."""
     place = work / "other"
     place.mkdir()
-    with mounts.loop_device(image) as loop:
+    with loop_devices.loop_device(image) as loop:
         mounts.mount(loop, place, "squashfs", mounts.RDONLY)
         listener = listening("squashfs", *SQUASHFUSE, preexec_fn=without_system_call(PIVOT_ROOT, errno.EINVAL))
         succeeds(mount())

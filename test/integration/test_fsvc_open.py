@@ -9,7 +9,10 @@ import pytest
 from kit import mounts, protocol
 from kit.channel import HungUp
 from kit.fake_helper import CONTAINED, ROOM, UNPRIVILEGED
-from kit.programs import AS_NOBODY, FSVC, NOBODY, family, wait_for
+from kit.build_options import FSVC
+from kit.processes import family
+from kit.programs import AS_NOBODY, NOBODY
+from kit.waiting import wait_for
 
 FSVC_OPEN = [FSVC, "fsvc-open"]
 UNCONTAINED = [*FSVC_OPEN, "--uncontained", "--"]

@@ -15,7 +15,7 @@ import pytest
 
 from kit import mounts
 from kit.fake_service import SOCKETS
-from kit.probing import (  # noqa: F401: fixtures
+from kit.probe_fixtures import (  # noqa: F401: fixtures
     FAILED, HOSTILE, PROBE, TYPE, directory_as, printable, probe, shown, state, without_systemd,
 )
 from kit.programs import AS_NOBODY, NOBODY

@@ -13,7 +13,7 @@ import pytest
 
 from kit import protocol
 from kit.channel import HungUp
-from kit.probing import FAILED, HOSTILE, PROBE, TYPE, directory_as, printable, without_systemd  # noqa: F401: fixtures
+from kit.probe_fixtures import FAILED, HOSTILE, PROBE, TYPE, directory_as, printable, without_systemd  # noqa: F401: fixtures
 from kit.programs import AS_NOBODY, NOBODY
 
 

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from kit import mounts
-from kit.installed import installed_machine
-from kit.programs import wait_for
+from kit.installed_machine import installed_machine
+from kit.waiting import wait_for
 
 UNITS = "/etc/systemd/system"
 USER = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kit import mounts
-from kit.probing import HOSTILE, PROBE, printable, probe, shown, without_systemd  # noqa: F401: fixtures
+from kit.probe_fixtures import HOSTILE, PROBE, printable, probe, shown, without_systemd  # noqa: F401: fixtures
 from kit.programs import AS_NOBODY
 
 

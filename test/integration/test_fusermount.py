@@ -9,8 +9,8 @@ import subprocess
 import pytest
 
 from kit import mounts, protocol
-from kit.brokered import answer, answer_all, hidden, python, server, source, told  # noqa: F401: fixtures
-from kit.programs import FSVC
+from kit.broker_fixtures import answer, answer_all, hidden, python, server, source, told  # noqa: F401: fixtures
+from kit.build_options import FSVC
 
 # As Go's libraries and libfuse call it, once by each kind of socket that they use.
 CALL = """

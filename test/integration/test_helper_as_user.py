@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kit import mounts, protocol
+from kit import mounts, protocol, utab
 from kit.programs import AS_NOBODY, NOBODY
-from kit.users import as_user, fuse_conf, set_user_id  # noqa: F401, fixtures
+from kit.unprivileged_user import as_user, fuse_conf, set_user_id  # noqa: F401, fixtures
 
 
 def test_a_user_is_introduced_without_any_right(attempt, as_user):
@@ -95,7 +95,7 @@ def test_a_users_mount_is_recorded_for_umount_in_a_table_that_is_roots(attempt, 
     begun = attempt("-o", "x-gvfs-show", **as_user)
     assert begun.service.command(protocol.mtab("x-gvfs-show")) == 0
     begun.mount()
-    entry, = mounts.entries_of(begun.mountpoint)
+    entry, = utab.entries_of(begun.mountpoint)
     assert entry["OPTS"].split(",")[:3] == ["x-gvfs-show", "user=nobody", "uhelper=fuse"]
     assert entry["ATTRS"].startswith(f"fsvc.server={os.getpid()}:")
     for table in Path("/run/mount").iterdir():
@@ -111,7 +111,7 @@ def long_table():
     table = Path("/run/mount/utab")
     table.write_text("\n".join(lines) + "\n")
     yield table
-    assert [line.rstrip() for line in mounts.user_table()] == lines
+    assert [line.rstrip() for line in utab.user_table()] == lines
     table.unlink()
 
 
@@ -119,7 +119,7 @@ def test_a_users_limit_does_not_cut_the_mount_table(attempt, as_user, long_table
     command = ["prlimit", "--fsize=4096", "env", "--ignore-signal=CHLD", *as_user.pop("command")]
     begun = attempt(command=command, **as_user)
     begun.mount()
-    assert mounts.entries_of(begun.mountpoint) == []
+    assert utab.entries_of(begun.mountpoint) == []
     assert {path.name for path in Path("/run/mount").iterdir()} <= {"utab", "utab.lock", "utab.event"}
     begun.unmount()
 

@@ -9,7 +9,7 @@ import pytest
 
 from kit import protocol
 from kit.channel import passrights_is_known
-from kit.programs import FSVC
+from kit.build_options import FSVC
 
 
 def test_root_is_introduced_with_every_right(start):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from kit import mounts, protocol
-from kit.programs import descriptors_of, wait_for
+from kit.processes import descriptors_of
+from kit.waiting import wait_for
 
 SECONDS, MARGIN = 4, 10  # of fsvc.timeout, and what a busy machine may need on top
 IN_TIME = ["-o", f"fsvc.timeout={SECONDS}"]

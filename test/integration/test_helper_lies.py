@@ -12,9 +12,11 @@ import time
 import pytest
 
 from kit import mounts, protocol
-from kit.channel import PATIENCE, HungUp
+from kit.channel import HungUp
+from kit.waiting import PATIENCE
 from kit.fake_service import HELPER, MARGIN, QUICK
-from kit.programs import wait_for, without_system_call
+from kit.waiting import wait_for
+from kit.seccomp import without_system_call
 
 IN_TIME = ["-o", f"fsvc.timeout={QUICK}"]
 

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from kit import mounts, protocol
+from kit import loop_devices, mounts, protocol
 
 BLKBSZGET = 0x80081270
 ASYNC, TMPFILE, UNKNOWN = 0o20000, 0o20200000, 1 << 30
@@ -238,7 +238,7 @@ def test_a_device_mounted_elsewhere_is_not_opened_for_writing(attempt, work, kin
     image, elsewhere = work / "ext4.img", work / "elsewhere"
     elsewhere.mkdir()
     subprocess.run(["mkfs.ext4", "-q", image, "1M"], check=True, timeout=30)
-    with mounts.loop_device(image) as device:
+    with loop_devices.loop_device(image) as device:
         service = attempt(source=device, kind=kind).service
         mounts.mount(device, elsewhere, "ext4")
         try:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kit import boots, kernels, mounts
-from kit.programs import REPOSITORY
+from kit import debian_kernels, mounts, virtual_machine
+from kit.build_options import REPOSITORY
 from test_boot import MESSAGE, executable, init, output, root  # noqa: F401, fixtures
+
+pytestmark = pytest.mark.timeout(900)  # a kernel is fetched first, and boots may be emulated
 
 RELEASE = "bookworm"
 OFFERS = "# what the root filesystem may be\n--root-filesystem ext4 -- fuse2fs -f\n"
@@ -26,8 +28,8 @@ leave /run/initramfs /shutdown poweroff
 @pytest.fixture(scope="module")
 def kernel():
     try:
-        return kernels.fetch(RELEASE)
-    except kernels.NoMirror as reason:
+        return debian_kernels.fetch(RELEASE)
+    except debian_kernels.NoMirror as reason:
         pytest.skip(str(reason))
 
 
@@ -66,7 +68,7 @@ def image(work, root):
 
 
 def boots_and_keeps(kernel, initramfs, image, words):
-    said, console = boots.boot(kernel, initramfs, image, words)
+    said, console = virtual_machine.boot(kernel, initramfs, image, words)
     assert MESSAGE in console and [line.split(":")[0] for line in said] == ["spared"] * 2, console
     assert re.findall(r"^Filesystem state: +(.*)$", output("dumpe2fs", "-h", image), re.MULTILINE) == ["clean"], console
     output("e2fsck", "-f", "-n", image)

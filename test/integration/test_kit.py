@@ -9,10 +9,10 @@ import stat
 
 import pytest
 
-from kit import mounts, protocol
+from kit import compat_calls, mounts, protocol
 from kit.fake_helper import HelperEnd, memfd
 from kit.fake_service import ServiceEnd
-from kit.programs import nothing_left
+from kit.leftovers import nothing_left
 
 PACKETS = {
     "hello": (protocol.hello(), "53414654 0001 0001 00000003"),
@@ -81,6 +81,14 @@ def test_an_argument_file_with_a_gap_or_a_rest_is_malformed(damage):
     assert protocol.read_argfile(whole) == ["toy", "/a b", ""]
     with pytest.raises(protocol.Malformed):
         protocol.read_argfile(damage(whole))
+
+
+@pytest.mark.parametrize("ends, exist", [("exit 0", True), ("exit 1", False), ("kill -SEGV $$", False)])
+def test_calls_of_32_bits_exist_if_the_probe_succeeds(work, ends, exist):
+    probe = work / "probe"
+    probe.write_text(f"#!/bin/sh\n{ends}\n")
+    probe.chmod(0o755)
+    assert compat_calls.exist(probe) is exist
 
 
 @pytest.fixture

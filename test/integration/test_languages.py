@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-from kit import images, servers
-from kit.installed import installed_machine
-from kit.machine import REPO
-from kit.services import UNITS, add_service, blocks
+from kit import images, real_servers
+from kit.installed_machine import installed_machine
+from kit.throwaway_machine import REPO
+from kit.service_units import UNITS, add_service, blocks
 
 SOURCES = "/usr/share/gocode"  # where Debian's packages have those of Go's libraries
 PLACE = "/usr/local/bin"
@@ -41,7 +41,7 @@ def machine(programs):
                 machine.path(path).write_text(text)
         images.make_tree(machine)
         machine.run("sh", "-ec", f"cd {images.PLACE}/tree && zip -qr ../go.zip many text && chmod 600 ../go.zip")
-        machine.run("mkdir", "-p", servers.MOUNTPOINT, ASIDE)
+        machine.run("mkdir", "-p", real_servers.MOUNTPOINT, ASIDE)
         machine.run("sh", "-ec", f"mv /usr/bin/fusermount* {ASIDE}")
         yield machine
 
@@ -54,15 +54,15 @@ def start(machine, name, line):
 
 def test_a_server_on_go_fuse_shows_an_archive_that_is_roots_alone(machine):
     start(machine, "gozip", "--options=none -- go_zipfs")
-    with servers.contained(machine, "gozip", f"{images.PLACE}/go.zip"):
+    with real_servers.contained(machine, "gozip", f"{images.PLACE}/go.zip"):
         for name in ("many", "text"):
-            machine.run("diff", "--recursive", f"{images.PLACE}/tree/{name}", f"{servers.MOUNTPOINT}/{name}")
+            machine.run("diff", "--recursive", f"{images.PLACE}/tree/{name}", f"{real_servers.MOUNTPOINT}/{name}")
 
 
 def test_the_example_of_the_other_library_shows_its_file(machine):
     start(machine, "hello", "--options=none -- hellofs {mountpoint}")
-    with servers.contained(machine, "hello", f"{images.PLACE}/go.zip"):
-        assert machine.run("cat", f"{servers.MOUNTPOINT}/hello").stdout == "hello, world\n"
+    with real_servers.contained(machine, "hello", f"{images.PLACE}/go.zip"):
+        assert machine.run("cat", f"{real_servers.MOUNTPOINT}/hello").stdout == "hello, world\n"
 
 
 @pytest.fixture(params=["missing", "there"])
@@ -77,5 +77,5 @@ def test_where_libfuse_calls_fusermount_the_mount_is_there_too(machine, real_one
     """It does for auto_unmount, and by the path where the real one is; that one, without its privilege, does as well."""
     image = images.make_image(machine, "squashfs")
     machine.run("systemctl", "start", "fsvc-squashfs.socket")
-    with servers.contained(machine, "squashfs", image, "-o", "auto_unmount"):
-        machine.run("diff", f"{images.PLACE}/tree/text", f"{servers.MOUNTPOINT}/text")
+    with real_servers.contained(machine, "squashfs", image, "-o", "auto_unmount"):
+        machine.run("diff", f"{images.PLACE}/tree/text", f"{real_servers.MOUNTPOINT}/text")

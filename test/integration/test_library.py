@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from kit import mounts, programs
+from kit import build_options, mounts
 
 # What a port of a server comes to, with nothing but the documented calls.
 SERVER = r"""
@@ -78,7 +78,7 @@ def installed(tmp_path_factory):
     """What `meson install` puts there, under a directory of its own."""
     directory = tmp_path_factory.mktemp("installed")
     subprocess.run(
-        ["meson", "install", "-C", programs.BUILD, "--no-rebuild", "--quiet"],
+        ["meson", "install", "-C", build_options.BUILD, "--no-rebuild", "--quiet"],
         env=os.environ | {"DESTDIR": str(directory)},
         check=True,
     )
@@ -97,7 +97,7 @@ def flags(installed, *options):
 def compile_server(installed, work, text=SERVER, compiler=("gcc",), includes=AFTER, version="319", link=(), extra=()):
     source, program = work / "server.c", work / "server"
     source.write_text(text % {"includes": includes, "version": version})
-    sanitizers = ["-fsanitize=address,undefined"] if "sanitize" in programs.BUILD.name else []
+    sanitizers = ["-fsanitize=address,undefined"] if "sanitize" in build_options.BUILD.name else []
     command = [*compiler, "-Wall", "-Wextra", "-Werror", *sanitizers, *flags(installed, "--cflags"), *extra, source]
     subprocess.run([*command, "-o", program, *(link or flags(installed, "--libs"))], check=True)
     return program

@@ -8,8 +8,9 @@ import subprocess
 import pytest
 
 from kit import mounts
-from kit.manuals import PAGES, declared, examples, sections
-from kit.programs import BUILD, REPOSITORY, wait_for
+from kit.manual_pages import PAGES, declared, examples, sections
+from kit.build_options import BUILD, REPOSITORY
+from kit.waiting import wait_for
 from test_library import flags, installed, library_directory  # noqa: F401
 
 

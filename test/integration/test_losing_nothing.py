@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import pytest
 
-from kit import mounts
-from kit.installed import needs_a_machine
-from kit.machine import REPO, Machine
-from kit.programs import BUILD, SERVERS, wait_for
+from kit import loop_devices, mounts
+from kit.installed_machine import needs_a_machine
+from kit.throwaway_machine import REPO, Machine
+from kit.build_options import BUILD, SERVERS
+from kit.waiting import wait_for
 from test_machine import add_service, instances, mount
 
 INSIDE = "/media"  # where the machine sees the directory that outlives it
@@ -127,7 +128,7 @@ def assert_complete(outliving, name, mountpoint):
     image, kind = outliving / f"{name}.img", KINDS[name]
     checked = subprocess.run([*kind.check, image], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    with mounts.loop_device(image) as device:
+    with loop_devices.loop_device(image) as device:
         subprocess.run([*kind.show, device, mountpoint], check=True, timeout=30)
         try:
             shown = subprocess.run(["diff", "-r", "-x", "lost+found", outliving / "expected", mountpoint],

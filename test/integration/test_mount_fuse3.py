@@ -11,11 +11,12 @@ import subprocess
 
 import pytest
 
-from kit import mounts
+from kit import mounts, utab
 from kit.fake_service import SOCKETS
-from kit.programs import AS_NOBODY, FSVC, NOBODY
-from kit.recorder import install_recorder
-from kit.users import fuse_conf, set_user_id  # noqa: F401, fixtures
+from kit.build_options import FSVC
+from kit.programs import AS_NOBODY, NOBODY
+from kit.program_recorder import install_recorder
+from kit.unprivileged_user import fuse_conf, set_user_id  # noqa: F401, fixtures
 
 DEBIAN = pathlib.Path("/sbin/mount.fuse3")
 USAGE, MOUNT_FAILED = 1, 32
@@ -213,7 +214,7 @@ def test_through_a_service_too_the_mount_is_the_users_for_whom_root_makes_it(for
     for_nobody.handshake()
     mount = for_nobody.mount()
     assert f"user_id={NOBODY}" in mount.options
-    entry, = mounts.entries_of(mountpoint)
+    entry, = utab.entries_of(mountpoint)
     assert "user=nobody" in entry["OPTS"].split(",")
     for_nobody.unmount()
 

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from kit import mounts, protocol
-from kit.programs import FSVC, NOBODY, family, forked, own_children, wait_for, wait_for_orphans
-from kit.users import USER, as_user, fuse_conf, set_user_id  # noqa: F401, fixtures
+from kit import mounts, protocol, utab
+from kit.build_options import FSVC
+from kit.processes import family, forked, own_children, wait_for_orphans
+from kit.programs import NOBODY
+from kit.waiting import wait_for
+from kit.unprivileged_user import USER, as_user, fuse_conf, set_user_id  # noqa: F401, fixtures
 
 TABLE, LOCK, EVENT = (Path(f"/run/mount/utab{end}") for end in ("", ".lock", ".event"))
 OTHERS = "SRC=server:/a\\040b TARGET=/net ROOT=/ OPTS=user=somebody\nSRC=x TARGET=/net ROOT=/ OPTS=_netdev\n"
@@ -66,9 +69,9 @@ def test_util_linux_reads_each_name(noted, others, work, name):
     begun = noted("x-note", mountpoint=place, source=source)
     begun.finish()
     assert "x-note" in options_of(place)
-    assert len(mounts.entries_of(place)) == 1
+    assert len(utab.entries_of(place)) == 1
     begun.unmount()
-    assert mounts.entries_of(place) == []
+    assert utab.entries_of(place) == []
 
 
 def test_a_long_source_stands_for_its_mount(noted, work):
@@ -78,7 +81,7 @@ def test_a_long_source_stands_for_its_mount(noted, work):
     begun = noted("x-note", source=source)
     begun.finish()
     subprocess.run([FSVC, "fsvc-umount", "-t0", source], check=True)
-    assert mounts.at(begun.mountpoint) == [] and mounts.entries_of(begun.mountpoint) == []
+    assert mounts.at(begun.mountpoint) == [] and utab.entries_of(begun.mountpoint) == []
 
 
 @pytest.mark.parametrize("name", NAMES[-1:])
@@ -98,7 +101,7 @@ def test_of_two_entries_of_one_place_the_last_is_taken_away(noted, mountpoint):
     lower = f"SRC=/other TARGET={mountpoint} ROOT=/ OPTS=x-lower\n"
     TABLE.write_text(lower)
     noted("x-upper").finish()
-    assert [entry["OPTS"] for entry in mounts.entries_of(mountpoint)] == ["x-lower", "x-upper"]
+    assert [entry["OPTS"] for entry in utab.entries_of(mountpoint)] == ["x-lower", "x-upper"]
     subprocess.run([FSVC, "fsvc-umount", "-t0", mountpoint], check=True)
     assert TABLE.read_text() == lower
     TABLE.unlink()
@@ -158,7 +161,7 @@ def test_a_place_that_is_out_of_sight_is_no_name_of_ours(noted, as_user, others,
 def test_a_user_does_not_say_how_umount_goes_about_it(noted, as_user, others, word):
     begun = noted(word, **as_user)
     begun.finish()
-    entry, = mounts.entries_of(begun.mountpoint)
+    entry, = utab.entries_of(begun.mountpoint)
     assert entry["OPTS"].split(",")[:2] == ["user=nobody", "uhelper=fuse"]
     begun.unmount()
 
@@ -166,13 +169,13 @@ def test_a_user_does_not_say_how_umount_goes_about_it(noted, as_user, others, wo
 def test_what_killed_helpers_left_does_not_pile_up(noted, as_user, others, work):
     lower = noted("x-lower", **as_user)
     lower.finish()
-    kept = mounts.user_table()
+    kept = utab.user_table()
     with TABLE.open("a") as table:
         for number in range(16000):
             table.write(f"SRC=x TARGET=/gone/{number} ROOT=/ ATTRS=fsvc.server=1:1 OPTS=user=nobody,uhelper=fuse\n")
     upper = noted("x-upper", mountpoint=inner(work / "upper"), **as_user)
     upper.finish()
-    *rest, own = mounts.user_table()
+    *rest, own = utab.user_table()
     assert rest == kept and "x-upper" in own
     for begun in lower, upper:
         begun.unmount()
@@ -190,7 +193,7 @@ def test_a_user_takes_no_more_than_a_page_of_the_table(noted, as_user, others):
     begun.service.goodbye()
     result = begun.helper.wait()
     assert result.code == 0 and "not recorded in the mount table: Argument list too long" in result.errors
-    assert mounts.entries_of(begun.mountpoint) == []
+    assert utab.entries_of(begun.mountpoint) == []
     begun.unmount()
 
 
@@ -216,7 +219,7 @@ def test_a_neighbour_who_keeps_the_lock_keeps_nobody_from_mounting(noted, others
         begun.service.goodbye()
         result = begun.helper.wait()
     assert result.code == 0 and "x-note are not recorded in the mount table: somebody keeps it locked" in result.one_line()
-    assert mounts.entries_of(begun.mountpoint) == [] and len(mounts.at(begun.mountpoint)) == 1
+    assert utab.entries_of(begun.mountpoint) == [] and len(mounts.at(begun.mountpoint)) == 1
     begun.unmount()
 
 

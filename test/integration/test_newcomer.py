@@ -14,10 +14,12 @@ from typing import NamedTuple
 
 import pytest
 
-from kit import debian
-from kit.machine import REPO, Machine
-from kit.programs import wait_for
-from kit.services import UNITS, add_service
+from kit import debian_releases
+from kit.throwaway_machine import REPO, Machine
+from kit.waiting import wait_for
+from kit.service_units import UNITS, add_service
+
+pytestmark = pytest.mark.timeout(1800)  # the first test of a release fetches it
 
 DOCUMENT = REPO / "doc" / "debian.md"
 BUILD = REPO / "test" / "debian-packages"
@@ -57,20 +59,20 @@ def run(*command):
                           stderr=subprocess.STDOUT, text=True, errors="backslashreplace", timeout=30 * MINUTES,
                           env={**os.environ, "DEB_BUILD_OPTIONS": "nocheck"})  # these tests run elsewhere
     if done.returncode == NOTHING_TESTED:
-        raise debian.Unavailable(done.stdout)
+        raise debian_releases.Unavailable(done.stdout)
     assert done.returncode == 0, done.stdout
 
 
 def prepare(work, name):
     """The packages for a release, and a clean system of it, or why there is none."""
     try:
-        release = Release(debian.unpacked(name, CLEAN), work / name, debian.cache() / f"{name}.newcomer")
+        release = Release(debian_releases.unpacked(name, CLEAN), work / name, debian_releases.cache() / f"{name}.newcomer")
         run(BUILD, name, release.packages)
         release.archives.mkdir(exist_ok=True)
-        run(*debian.entered(release.root), "--volatile=overlay", f"--bind-ro={release.packages}:/packages",
+        run(*debian_releases.entered(release.root), "--volatile=overlay", f"--bind-ro={release.packages}:/packages",
             f"--bind={release.archives}:/archives", "--", "sh", "-ec", FETCH)
         return release
-    except debian.Unavailable as reason:
+    except debian_releases.Unavailable as reason:
         return str(reason)
 
 

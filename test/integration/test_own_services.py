@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from kit import images, servers
-from kit.installed import installed_machine
-from kit.machine import REPO, Machine
-from kit.programs import wait_for
-from kit.services import UNITS, add_service, blocks
+from kit import images, real_servers
+from kit.installed_machine import installed_machine
+from kit.throwaway_machine import REPO, Machine
+from kit.waiting import wait_for
+from kit.service_units import UNITS, add_service, blocks
 
 ADDRESS = "192.0.2.1"  # the machine's, and not what it calls localhost
 NETWORK = {"a socket of AF_INET", "a socket of AF_INET6"}
@@ -66,20 +66,20 @@ def machine():
 
 
 def same_as_the_tree(machine):
-    machine.run("diff", "--recursive", "--no-dereference", "--exclude=pipe", f"{images.PLACE}/tree", servers.MOUNTPOINT)
+    machine.run("diff", "--recursive", "--no-dereference", "--exclude=pipe", f"{images.PLACE}/tree", real_servers.MOUNTPOINT)
 
 
 def refused(machine, source, subtype, *options):
-    failed = machine.run("fuservicemount3", source, servers.MOUNTPOINT, "-t", subtype, *options, check=False)
-    wait_for(lambda: not servers.instances(machine), 30, "the service's end")
-    return failed.returncode == 1 and not servers.is_mounted(machine)
+    failed = machine.run("fuservicemount3", source, real_servers.MOUNTPOINT, "-t", subtype, *options, check=False)
+    wait_for(lambda: not real_servers.instances(machine), 30, "the service's end")
+    return failed.returncode == 1 and not real_servers.is_mounted(machine)
 
 
 def test_five_lines_make_a_service(machine):
     assert sum(len([line for line in text.splitlines() if not line.startswith("[")])
                for path, text in blocks().items() if "/fsvc-mine" in path) <= 5
     machine.run("systemctl", "start", "fsvc-mine.socket")
-    with servers.contained(machine, "mine", images.make_image(machine, "squashfs")):
+    with real_servers.contained(machine, "mine", images.make_image(machine, "squashfs")):
         same_as_the_tree(machine)
 
 
@@ -103,7 +103,7 @@ def test_the_administrator_names_a_further_file(machine, shifted):
     assert refused(machine, shifted, "policy")
     policy = machine.path("/etc/fsvc/policy.conf")
     policy.write_text(f"read {place}\n")
-    with servers.contained(machine, "policy", shifted):
+    with real_servers.contained(machine, "policy", shifted):
         same_as_the_tree(machine)
 
 
@@ -113,7 +113,7 @@ def test_the_person_names_a_further_file(machine, shifted):
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "start", "fsvc-option.socket")
     assert refused(machine, shifted, "option", "-o", "offset=/etc/hostname")
-    with servers.contained(machine, "option", shifted, "-o", f"offset={place}"):
+    with real_servers.contained(machine, "option", shifted, "-o", f"offset={place}"):
         same_as_the_tree(machine)
 
 
@@ -145,8 +145,8 @@ def test_httpdirfs_shows_a_web_server(machine, start):
     start("/usr/bin/python3", "/web.py", ADDRESS)
     serves(machine, ADDRESS, 8000)
     machine.run("systemctl", "start", "fsvc-net-httpdirfs.socket")
-    with servers.contained(machine, "httpdirfs", f"http://{ADDRESS}:8000/"):
-        machine.run("diff", "--recursive", "/web", servers.MOUNTPOINT)
+    with real_servers.contained(machine, "httpdirfs", f"http://{ADDRESS}:8000/"):
+        machine.run("diff", "--recursive", "/web", real_servers.MOUNTPOINT)
 
 
 def test_a_service_with_a_network_is_kept_from_what_listens_for_this_machine_alone(machine):
@@ -164,14 +164,14 @@ def test_sshfs_reads_and_writes(machine, start):
     start("systemd-socket-activate", "--accept", "--inetd", f"--listen={ADDRESS}:2222", "/usr/lib/openssh/sftp-server")
     machine.run("sh", "-ec", f"mkdir -p /far && cp -r {images.PLACE}/tree/many {images.PLACE}/tree/text /far")
     machine.run("systemctl", "start", "fsvc-net-sshfs.socket")
-    with servers.contained(machine, "sshfs", f"{ADDRESS}:/far", "-o", "directport=2222"):
-        machine.run("diff", "--recursive", "/far", servers.MOUNTPOINT)
-        machine.run("sh", "-ec", f"echo written >{servers.MOUNTPOINT}/new")
+    with real_servers.contained(machine, "sshfs", f"{ADDRESS}:/far", "-o", "directport=2222"):
+        machine.run("diff", "--recursive", "/far", real_servers.MOUNTPOINT)
+        machine.run("sh", "-ec", f"echo written >{real_servers.MOUNTPOINT}/new")
     assert machine.run("cat", "/far/new").stdout == "written\n"
 
 
 def test_with_a_network_everything_else_stays_closed(machine):
-    machine.path("/usr/local/lib/attacker.py").write_text((REPO / "test/integration/kit/attacker.py").read_text())
+    machine.path("/usr/local/lib/attacker.py").write_text((REPO / "test/integration/kit/taken_over_server.py").read_text())
     add_service(machine, "net-attacker", "/usr/bin/python3 -I /usr/local/lib/attacker.py")
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "start", "fsvc-net-attacker.socket")

@@ -9,10 +9,11 @@ import subprocess
 
 import pytest
 
-from kit import mounts
+from kit import loop_devices, mounts
 from kit.fake_helper import CONTAINED, SERVERS_BY_NAME, SINGLE_FILE
 from kit.fake_service import HELPER, assert_names_the_journal
-from kit.programs import FSVC, wait_for
+from kit.build_options import FSVC
+from kit.waiting import wait_for
 
 
 @pytest.fixture(params=SINGLE_FILE)
@@ -178,7 +179,7 @@ def test_an_image_shows_the_tree_that_it_was_made_of(squashfuse, mount, image, t
 
 
 def test_an_image_on_a_device_shows_the_same_tree(squashfuse, mount, image, tree, mountpoint):
-    with mounts.loop_device(image) as device:
+    with loop_devices.loop_device(image) as device:
         succeeds(mount("-o", "ro", source=device))
         assert described(mountpoint) == described(tree)
         unmount(squashfuse, mountpoint)

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from kit.programs import BUILD, REPOSITORY
+from kit.build_options import BUILD, REPOSITORY
 
 
 @pytest.mark.needs("user_mounts")

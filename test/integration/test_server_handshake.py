@@ -11,7 +11,7 @@ import pytest
 from kit import protocol
 from kit.channel import HungUp
 from kit.fake_helper import ACTIVATE, memfd
-from kit.programs import wait_for
+from kit.waiting import wait_for
 
 
 @pytest.fixture

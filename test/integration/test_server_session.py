@@ -10,10 +10,10 @@ import stat
 
 import pytest
 
-from kit import mounts, protocol
+from kit import loop_devices, mounts, protocol
 from kit.channel import HungUp, passrights_is_known
 from kit.fake_helper import SERVERS_BY_NAME, SINGLE_FILE
-from kit.programs import wait_for
+from kit.waiting import wait_for
 
 ORDER = ["OPEN", "BDEV", "TYPE", "NAME", "MNTP", "OPTS", "MTAB", "DOIT", "BYEE"]
 MAY_BE_LEFT_OUT = {"OPEN", "BDEV", "OPTS", "MTAB"}
@@ -105,7 +105,7 @@ def test_a_server_mounts_read_only_where_the_caller_says_so_in_short(greeted):
 
 
 def test_a_server_asks_for_fuseblk_where_the_caller_does(greeted, image):
-    with mounts.loop_device(image) as device:
+    with loop_devices.loop_device(image) as device:
         commands = greeted("-o", f"blkdev,fsname={device}", source=device).commands_until("DOIT")
     assert commands["TYPE"].numbers == (protocol.TYPE_FUSEBLK,)
     assert commands["NAME"].text == device.encode()

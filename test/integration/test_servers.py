@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Real servers, unmodified, in the shipped sandbox: what they show and write is what they do started by hand as root.
 
-What is found goes into servers.json in the build directory, of which test/servers-table makes doc/servers.md.
+What is found goes into real_servers.json in the build directory, of which test/servers-table makes doc/servers.md.
 """
 
 import json
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from kit import images, servers
-from kit.facts import facts
-from kit.installed import installed_machine
-from kit.machine import REPO
-from kit.programs import BUILD
-from kit.services import add_service
+from kit import file_trees, images, real_servers, server_table
+from kit.server_info import facts
+from kit.installed_machine import installed_machine
+from kit.throwaway_machine import REPO
+from kit.build_options import BUILD
+from kit.service_units import add_service
 
 RESULTS = BUILD / "servers.json"
 
@@ -24,18 +24,18 @@ RESULTS = BUILD / "servers.json"
 @pytest.fixture(scope="module")
 def machine():
     with installed_machine() as machine:
-        for server in servers.SERVERS:
+        for server in server_table.SERVERS:
             if server.line:
                 add_service(machine, server.type, f"/usr/bin/fsvc-open --instance=%i {server.line}")
         machine.run("systemctl", "daemon-reload")
-        machine.run("systemctl", "start", *(f"fsvc-{server.type}.socket" for server in servers.SERVERS))
+        machine.run("systemctl", "start", *(f"fsvc-{server.type}.socket" for server in server_table.SERVERS))
         images.make_tree(machine)
         yield machine
 
 
 @pytest.fixture(scope="module")
 def results():
-    found = {"servers": {}, "untried": servers.UNTRIED}
+    found = {"servers": {}, "untried": server_table.UNTRIED}
     yield found["servers"]
     RESULTS.write_text(json.dumps(found, indent=2) + "\n")
 
@@ -46,7 +46,7 @@ def result(server, results):
 
 
 # Debian 12 has no erofsfuse; the table says so.
-TRIED = [server for server in servers.SERVERS if server.type != "erofs" or shutil.which("erofsfuse")]
+TRIED = [server for server in server_table.SERVERS if server.type != "erofs" or shutil.which("erofsfuse")]
 
 
 def those(condition):
@@ -57,7 +57,7 @@ def those(condition):
 @pytest.fixture(params=TRIED, ids=lambda server: server.type)
 def server(request, machine):
     server = request.param
-    program = servers.command(machine, server)[1][0]
+    program = real_servers.command(machine, server)[1][0]
     if machine.run("which", program, check=False).returncode:
         pytest.skip(f"{program} is not installed")
     return server
@@ -67,27 +67,27 @@ def server(request, machine):
 def image(machine, server):
     """One of its own, under a name by which the server knows it also when it is started by hand."""
     made = images.make_image(machine, server.kind)
-    machine.run("rm", "-rf", servers.PLACE)
-    machine.run("mkdir", "-p", servers.PLACE)
+    machine.run("rm", "-rf", real_servers.PLACE)
+    machine.run("mkdir", "-p", real_servers.PLACE)
     return machine.run("sh", "-ec", 'cp "$1" "$2" && chmod 600 "$2" && echo "$2"', "sh", made,
-                       f"{servers.PLACE}/{Path(made).name}").stdout.strip()
+                       f"{real_servers.PLACE}/{Path(made).name}").stdout.strip()
 
 
 def compare(machine, server, source):
     """What it shows contained, once that is also what it shows by hand."""
-    since = servers.now()
-    with servers.contained(machine, server.type, source):
-        inside = servers.look(machine)
+    since = file_trees.now()
+    with real_servers.contained(machine, server.type, source):
+        inside = file_trees.look(machine)
     if server.device and not source.startswith("/dev/"):
-        with servers.loop_device(machine, source) as device, servers.by_hand(machine, server, device):
-            outside = servers.look(machine)
+        with real_servers.loop_device(machine, source) as device, real_servers.by_hand(machine, server, device):
+            outside = file_trees.look(machine)
     else:
-        with servers.by_hand(machine, server, source):
-            outside = servers.look(machine)
+        with real_servers.by_hand(machine, server, source):
+            outside = file_trees.look(machine)
     for name in inside.keys() & outside.keys():
         if name.endswith(server.varies):
             inside[name] |= {what: outside[name][what] for what in ("content", "size")}
-    assert servers.differences(inside, outside, since) == {}
+    assert file_trees.differences(inside, outside, since) == {}
     assert "." in inside
     return inside
 
@@ -103,14 +103,14 @@ def test_a_private_image_shows_what_it_shows_by_hand(machine, server, image, res
 
 def fill(machine, server, image):
     """Puts the tree in, where no tool does: the server does it, contained."""
-    with servers.contained(machine, server.type, image):
+    with real_servers.contained(machine, server.type, image):
         machine.run("sh", "-ec", f"cd {images.PLACE}/tree; [ -e $1/text ] || {images.FILL.replace('$tree/', '')} $1",
-                    "sh", servers.MOUNTPOINT)
+                    "sh", real_servers.MOUNTPOINT)
 
 
 @those(lambda server: not server.files)
 def test_a_block_device_shows_what_it_shows_by_hand(machine, server, image, result):
-    with servers.loop_device(machine, image) as device:
+    with real_servers.loop_device(machine, image) as device:
         compare(machine, server, device)
     result["block device"] = True
 
@@ -119,56 +119,32 @@ def test_a_block_device_shows_what_it_shows_by_hand(machine, server, image, resu
 @pytest.mark.parametrize("on", ["file", "device"])
 def test_what_is_written_is_there_by_hand(machine, server, image, result, on):
     fill(machine, server, image)
-    with servers.loop_device(machine, image) as device:
+    with real_servers.loop_device(machine, image) as device:
         source = device if on == "device" else image
-        with servers.contained(machine, server.type, source):
-            servers.python(machine, servers.CHANGE, servers.MOUNTPOINT)
-            written = servers.look(machine)
+        with real_servers.contained(machine, server.type, source):
+            file_trees.python(machine, file_trees.CHANGE, real_servers.MOUNTPOINT)
+            written = file_trees.look(machine)
         machine.run(*server.check.split(), source)
-        since = servers.now()
-        with servers.by_hand(machine, server, device if server.device else source):
-            found = servers.look(machine)
-    assert servers.differences(servers.lasting(written), servers.lasting(found), since) == {}
+        since = file_trees.now()
+        with real_servers.by_hand(machine, server, device if server.device else source):
+            found = file_trees.look(machine)
+    assert file_trees.differences(file_trees.lasting(written), file_trees.lasting(found), since) == {}
     result["writes"] = True
 
 
 def test_read_only_means_it(machine, server, image):
     before = machine.run("sha256sum", image).stdout
-    with servers.contained(machine, server.type, image, "-o", "ro"):
-        assert machine.run("touch", f"{servers.MOUNTPOINT}/new", check=False).returncode
-        servers.look(machine)
+    with real_servers.contained(machine, server.type, image, "-o", "ro"):
+        assert machine.run("touch", f"{real_servers.MOUNTPOINT}/new", check=False).returncode
+        file_trees.look(machine)
     assert machine.run("sha256sum", image).stdout == before
-
-
-@pytest.mark.parametrize("kind", ["ewf-segments", "vmdk-extents"])
-def test_an_image_in_several_files_shows_what_it_shows_by_hand(machine, kind):
-    """A service sees those that the command line names, next to its source."""
-    source = images.make_image(machine, kind)
-    others = images.beside(machine, source)
-    server = next(server for server in servers.SERVERS if server.type == kind.partition("-")[0])
-    since = servers.now()
-    with servers.contained(machine, server.type, source, "-o", ",".join(f"fsvc.file={name}" for name in others)):
-        inside = servers.look(machine)
-    with servers.by_hand(machine, server, source):
-        outside = servers.look(machine)
-    assert servers.differences(inside, outside, since) == {}
-    assert len(others) > (1 if kind == "ewf-segments" else 0)
-
-
-def test_a_file_beside_the_source_that_is_not_there_is_named(machine):
-    source = images.make_image(machine, "ewf-segments")
-    failed = machine.run("fuservicemount3", source, servers.MOUNTPOINT, "-t", "ewf", "-o", "fsvc.file=/images/made/none.E02",
-                         check=False)
-    assert failed.returncode == 1
-    assert failed.stderr.splitlines() == [f"fuservicemount3: cannot mount {source} on {servers.MOUNTPOINT}: "
-                                          "cannot open /images/made/none.E02: No such file or directory"]
 
 
 # the units
 
 
 def shipped(machine):
-    listed = machine.run("sh", "-c", f"cd {servers.UNITS} && ls fsvc-*@.service").stdout.split()
+    listed = machine.run("sh", "-c", f"cd {real_servers.UNITS} && ls fsvc-*@.service").stdout.split()
     return [name for name in listed if not name.startswith("fsvc-single_file")]
 
 
@@ -182,7 +158,7 @@ def test_systemd_rates_each_service_as_hardly_exposed(machine):
 
 def test_each_service_is_in_the_table(machine):
     types = {re.fullmatch(r"fsvc-(.*)@\.service", unit)[1] for unit in shipped(machine)}
-    assert types <= {server.type for server in servers.SERVERS} | servers.UNTRIED.keys()
+    assert types <= {server.type for server in server_table.SERVERS} | server_table.UNTRIED.keys()
     table = (REPO / "doc/servers.md").read_text()
     assert {name for name in types if f"`{name}`" not in table} == set()
 
@@ -192,8 +168,8 @@ def test_a_missing_server_has_its_package_named(machine):
     image = images.make_image(machine, "iso9660")
     machine.run("mv", "/usr/bin/fuseiso", "/usr/bin/hidden")
     try:
-        failed = machine.run("fuservicemount3", image, servers.MOUNTPOINT, "-t", "iso9660", check=False)
+        failed = machine.run("fuservicemount3", image, real_servers.MOUNTPOINT, "-t", "iso9660", check=False)
     finally:
         machine.run("mv", "/usr/bin/hidden", "/usr/bin/fuseiso")
     assert failed.returncode == 1
-    assert "fsvc-open: fuseiso: not installed; try 'apt install fuseiso'" in servers.log(machine, "iso9660").splitlines()
+    assert "fsvc-open: fuseiso: not installed; try 'apt install fuseiso'" in real_servers.log(machine, "iso9660").splitlines()

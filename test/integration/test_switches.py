@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from kit import mounts, protocol
-from kit.programs import FSVC, REPOSITORY, build_option
-from kit.users import as_user, fuse_conf, set_user_id  # noqa: F401, fixtures
+from kit.build_options import FSVC, REPOSITORY, build_option
+from kit.unprivileged_user import as_user, fuse_conf, set_user_id  # noqa: F401, fixtures
 
 ALL = sorted(file.stem for file in (REPOSITORY / "applets").glob("*.c") if file.stem != "main")
 CHOSEN = ALL if build_option("applets") == ["all"] else build_option("applets")

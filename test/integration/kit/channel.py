@@ -6,7 +6,8 @@ import os
 import select
 import socket
 
-PATIENCE = 60  # seconds that a test waits for what should come at once, on a busy machine
+from .waiting import PATIENCE
+
 SO_PASSRIGHTS = 83
 ROOM_FOR_DESCRIPTORS = 8
 

@@ -10,12 +10,14 @@ import stat
 import subprocess
 
 from . import mounts, protocol
-from .channel import PATIENCE, Channel, HungUp
-from .programs import AS_NOBODY, FSVC, SERVERS, Program
+from .channel import Channel, HungUp
+from .waiting import PATIENCE
+from .build_options import FSVC, SERVERS
+from .programs import AS_NOBODY, Program
 
 # The connection arrives as standard input and becomes fd 3, as socket activation has it.
 ACTIVATE = 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@" 3<&0 </dev/null'
-ROOM = ["/usr/bin/python3", "-S", str(pathlib.Path(__file__).with_name("room.py"))]
+ROOM = ["/usr/bin/python3", "-S", str(pathlib.Path(__file__).with_name("fake_sandbox.py"))]
 UNPRIVILEGED = [*AS_NOBODY, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
 CONTAINED = [*ROOM, *UNPRIVILEGED]
 SERVERS_BY_NAME = {  # one on either of libfuse's interfaces, and an unmodified one

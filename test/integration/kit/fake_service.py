@@ -12,8 +12,11 @@ import struct
 from typing import NamedTuple
 
 from . import mounts, protocol
-from .channel import PATIENCE, Channel, HungUp
-from .programs import FSVC, Program, Result, wait_for
+from .channel import Channel, HungUp
+from .waiting import PATIENCE
+from .build_options import FSVC
+from .programs import Program, Result
+from .waiting import wait_for
 
 SOCKETS = "/run/filesystems"
 QUICK = 2  # seconds of fsvc.timeout in tests that wait for it

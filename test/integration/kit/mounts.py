@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What is mounted, and the few system calls that Python lacks for mounting."""
+"""The mounts of a process, and the system calls for mounting that Python lacks."""
 
 import contextlib
 import ctypes
 import os
 import re
 import subprocess
-from pathlib import Path
 from typing import NamedTuple
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS = 0x20000
 MNT_DETACH = 2
-USER_TABLE = "/run/mount/utab"
 
 # MS_* flags of mount(2)
 RDONLY, NOSUID, NODEV, NOEXEC, SYNCHRONOUS, REMOUNT, MANDLOCK, DIRSYNC = (1 << bit for bit in range(8))
@@ -70,6 +68,16 @@ def enter_private_namespace():
     mount(None, "/", None, PRIVATE | REC)
 
 
+def hide_fuse_mounts(but=()):
+    """Take away the FUSE mounts that others have made, in this namespace alone, except those that hold a path of BUT."""
+    kept = [str(path) for path in ("/", *but)]
+    for found in reversed(mountinfo()):
+        if found.type.partition(".")[0] not in ("fuse", "fuseblk"):
+            continue
+        if not any(os.path.commonpath([path, found.mountpoint]) == found.mountpoint for path in kept):
+            detach(found.mountpoint)
+
+
 def mount(source, mountpoint, kind, flags=0, options=""):
     def encode(text):
         return None if text is None else str(text).encode()
@@ -94,37 +102,3 @@ def tmpfs(mountpoint, mode="0755"):
         yield mountpoint
     finally:
         detach(mountpoint)
-
-
-@contextlib.contextmanager
-def loop_device(image):
-    """A block device on an image."""
-    device = subprocess.run(["losetup", "--show", "--find", str(image)], check=True, capture_output=True,
-                            text=True, timeout=30).stdout.strip()
-    try:
-        yield device
-    finally:
-        subprocess.run(["losetup", "--detach", device], check=True, timeout=30)
-
-
-def parse_entry(line):
-    return dict(field.split("=", 1) for field in line.split())
-
-
-def entries_of(mountpoint, root="/"):
-    """What libmount's own table says of a mountpoint: a dictionary for each entry."""
-    return [entry for entry in map(parse_entry, user_table(root)) if unescape(entry["TARGET"]) == str(mountpoint)]
-
-
-def forget(mountpoint):
-    """Takes away what a helper has left in the table that was killed between its entry and its mount."""
-    kept = [line for line in user_table() if unescape(parse_entry(line)["TARGET"]) != str(mountpoint)]
-    if kept != user_table():
-        Path(USER_TABLE).write_text("".join(f"{line}\n" for line in kept))
-
-
-def user_table(root="/"):
-    """The lines of libmount's own table, of the system at ROOT; tests run with a private, empty /run/mount."""
-    with contextlib.suppress(FileNotFoundError), open(f"{root}{USER_TABLE}") as lines:
-        return [line.rstrip("\n") for line in lines]
-    return []

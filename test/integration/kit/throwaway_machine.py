@@ -9,27 +9,29 @@ ends, however it ends, and this system keeps no trace.
     with Machine() as machine:
         machine.run("systemctl", "start", "fsvc-squashfs.socket")
 
-From a shell, boot, run one command as root, end, and exit with the command's code:
-
-    /usr/bin/python3 test/integration/kit/machine.py [--root DIRECTORY] -- COMMAND...
+test/throwaway-machine does the same from a shell.
 """
 
-import argparse
+import contextlib
 import ctypes
 import glob
 import os
+import secrets
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
+
+from . import loop_devices
+from .run_id import RUN
 
 REPO = Path(__file__).resolve().parents[3]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BOOT_SECONDS = 60
 HALT_SECONDS = 20
+HIERARCHIES = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd")
 
 # Runs in the new mount namespace: $1 is the machine's name, $2 the directory that holds its system, the rest
 # are other directories to lay over it, up to "--", and then the arguments for nspawn.
@@ -77,15 +79,12 @@ class Failed(subprocess.CalledProcessError):
 class Machine:
     """Boots on entering, and is gone after leaving."""
 
-    count = 0
-
     def __init__(self, root=None, layers=(REPO,), prepare=""):
         """PREPARE is for the shell, in the system that is to boot.
 
         Where no ROOT is given, $FSVC_MACHINE_ROOT or this system is what boots.
         """
-        Machine.count += 1
-        self.name = f"fsvc-{os.getpid()}-{Machine.count}"
+        self.name = f"fsvc-{RUN}-{secrets.token_hex(3)}"
         self.root, self.prepare = str(root or os.environ.get("FSVC_MACHINE_ROOT") or "/"), prepare
         self.layers = [str(path) for path in layers if self.root != "/" or path.stat().st_dev != os.stat("/").st_dev]
         self.console = tempfile.TemporaryFile()
@@ -134,7 +133,7 @@ class Machine:
         """Without a service manager nspawn boots in its caller's cgroup, where two machines would be one."""
         if os.path.isdir("/run/systemd/system"):
             return
-        for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"):
+        for top in HIERARCHIES:
             if os.path.exists(f"{top}/cgroup.procs"):
                 self.cgroups.append(Path(top, self.name))
                 self.cgroups[-1].mkdir()
@@ -186,8 +185,7 @@ class Machine:
 
     def loop(self, file):
         """Attach FILE, a path in the machine, to a loop device that exists in here and in there."""
-        device = subprocess.run(["losetup", "--find", "--show", self.path(file)],
-                                check=True, text=True, capture_output=True).stdout.strip()
+        device = loop_devices.attach(self.path(file))
         self.loops.append(device)
         if self.run("test", "-b", device, check=False).returncode:
             number = os.stat(device).st_rdev
@@ -198,9 +196,8 @@ class Machine:
         try:
             self.halt()
         finally:
-            for device in self.loops:
-                subprocess.run(["losetup", "--detach", device], check=False)
-            self.loops.clear()
+            while self.loops:
+                loop_devices.detach(self.loops.pop())
             self.remove_cgroups()
             self.console.close()
 
@@ -242,16 +239,9 @@ def remove_tree(cgroup):
         os.rmdir(directory)
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Boot a throwaway machine and run one command in it, as root.")
-    parser.add_argument("--root", metavar="DIRECTORY", help="the system to boot (default: this one)")
-    parser.add_argument("command", nargs="+")
-    args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(128 + signal.SIGHUP))
-    with Machine(root=args.root) as machine:
-        return subprocess.call(machine.command(*args.command), env={**os.environ, "PATH": PATH})
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def remove_cgroups_of(run):
+    """Remove what is left of machines whose test process was killed; their processes have ended with it."""
+    for top in HIERARCHIES:
+        for cgroup in glob.glob(f"{top}/fsvc-{run}-*"):
+            with contextlib.suppress(OSError):
+                remove_tree(cgroup)

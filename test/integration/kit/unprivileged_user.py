@@ -12,7 +12,8 @@ import stat
 import pytest
 
 from . import mounts
-from .programs import AS_NOBODY, FSVC, NOBODY
+from .build_options import FSVC
+from .programs import AS_NOBODY, NOBODY
 
 INSTALLED = os.environ.get("FSVC_INSTALLED")  # the executable that a system has, set-user-ID, or one is made
 USER = {"user": NOBODY, "group": NOBODY, "extra_groups": []}  # of subprocess: no program in between

@@ -4,13 +4,13 @@
 import re
 from pathlib import Path
 
-from . import servers
+from . import real_servers
 
 
 def facts(machine, server):
-    words = servers.command(machine, server)[1]
+    words = real_servers.command(machine, server)[1]
     path = machine.run("sh", "-c", 'readlink -f "$(which "$1")"', "sh", words[0]).stdout.strip()
-    package = servers.package(machine, server)
+    package = real_servers.package(machine, server)
     return {"server": Path(words[0]).name, "package": package, "version": version(machine, package),
             "library": library(machine, path), "language": language(machine, path)}
 

@@ -15,7 +15,10 @@ import pytest
 
 from . import mounts
 from .fake_service import HELPER, SOCKETS
-from .programs import FSVC, Program, children_of, family, wait_for
+from .build_options import FSVC
+from .processes import children_of, family
+from .programs import Program
+from .waiting import wait_for
 
 FSVC_LISTEN = [FSVC, "fsvc-listen"]
 USERS = range(61184, 65520)

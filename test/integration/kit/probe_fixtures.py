@@ -9,12 +9,13 @@ import pytest
 
 from . import mounts
 from .fake_service import SOCKETS
-from .programs import FSVC
+from .build_options import FSVC
+from .run_id import RUN_ID
 
 PROBE = [FSVC, "fsvc-probe"]
 FAILED = 1
 # Who listens is told for all of a network namespace: another run of these tests may be in it.
-TYPE = f"probe{os.getpid()}"
+TYPE = f"probe{RUN_ID}"
 HOSTILE = "\x1b[2Jred\x9b31m \u202e\nnext"  # what a terminal would obey
 
 

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from .machine import REPO, Machine
-from .programs import BUILD
+from .throwaway_machine import REPO, Machine
+from .build_options import BUILD
 
 
 def needs_a_machine():

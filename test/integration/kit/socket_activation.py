@@ -4,7 +4,8 @@
 import os
 
 from .fake_service import SOCKETS
-from .programs import children_of, wait_for
+from .processes import children_of
+from .waiting import wait_for
 
 
 class Service:

@@ -3,7 +3,7 @@
 
 import re
 
-from .machine import REPO
+from .throwaway_machine import REPO
 
 UNITS = "/etc/systemd/system"
 DOCUMENT = REPO / "doc/services.md"

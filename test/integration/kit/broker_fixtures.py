@@ -14,9 +14,9 @@ import pytest
 from . import protocol
 from .channel import HungUp
 from .fake_helper import CONTAINED
-from .programs import FSVC
+from .build_options import FSVC
 
-INNER = (Path(__file__).parent / "inner.py").read_text()
+INNER = (Path(__file__).parent / "server_prelude.py").read_text()
 
 
 @pytest.fixture

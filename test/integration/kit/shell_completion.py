@@ -6,7 +6,7 @@ import pty
 import re
 import subprocess
 
-from .programs import wait_for
+from .waiting import wait_for
 
 
 class Shell:

@@ -20,6 +20,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+from .run_id import RUN_ID
+
 MINUTES = 60
 PATIENCE = 20 * MINUTES
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -82,7 +84,7 @@ def entered(root):
     private = '[ -d /run/systemd/system ] || mount -t tmpfs run /run; exec systemd-nspawn "$@"'
     return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", private, "sh",
             "--quiet", "--register=no", "--keep-unit", "--as-pid2", f"--directory={root}",
-            f"--machine=fsvc-{root.name.replace('.', '-')}-{os.getpid()}", "--setenv=LANG=C.UTF-8"]
+            f"--machine=fsvc-{root.name.replace('.', '-')}-{RUN_ID}", "--setenv=LANG=C.UTF-8"]
 
 
 def die_with_parent():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from kit import mounts, programs  # noqa: E402
+from kit import mounts, seccomp  # noqa: E402
 
 CLONE_NEWNET = 0x40000000
 UNUSED, ENOSYS = 1000, 38  # the number of a system call that does not exist
@@ -28,7 +28,7 @@ def read_only_root():
 PIECES = {
     "--root": read_only_root,
     "--network": lambda: mounts.check(mounts.LIBC.unshare(CLONE_NEWNET)),
-    "--filter": programs.without_system_call(UNUSED, ENOSYS),
+    "--filter": seccomp.without_system_call(UNUSED, ENOSYS),
 }
 
 

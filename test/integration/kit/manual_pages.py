@@ -4,7 +4,7 @@
 import re
 import subprocess
 
-from .programs import FSVC, REPOSITORY
+from .build_options import FSVC, REPOSITORY
 
 PAGES = sorted((REPOSITORY / "doc").glob("*.[1-9]"))
 ELSEWHERE = {"fusermount3": "fsvc-fusermount3"}  # that name is libfuse's

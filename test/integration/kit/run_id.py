@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A name that no other test run on this machine uses, for what all runs share: cgroups, machines, abstract sockets.
+
+Each process of pytest-xdist has another one, which begins with that of the run.
+"""
+
+import os
+import secrets
+
+RUN = os.environ.setdefault("FSVC_TEST_RUN", secrets.token_hex(3))
+RUN_ID = RUN + os.environ.get("PYTEST_XDIST_WORKER", "")

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A plugin of pytest that selects the tests of a run and their order, for test/check.
+
+    --long=PARTS    of the tests in test/long-tests, run those of these parts: none, or numbers with commas
+    --share=N/M     run the N-th of M shares of all tests
+    --no-machine    leave out tests that need a throwaway machine, a virtual machine or another release
+    --no-sandbox    leave out tests of the sandbox of fsvc-listen
+"""
+
+import fnmatch
+import functools
+import pathlib
+import zlib
+
+import pytest
+
+from kit import build_options
+
+LONG_TESTS = pathlib.Path(__file__).resolve().parents[1] / "long-tests"
+# These words show that a file of tests starts a machine.
+MACHINES = ("installed_machine", "throwaway_machine", "virtual_machine", "escape_machine", "release_report", "debian_releases")
+# And this one, that it uses the sandbox of fsvc-listen.
+SANDBOX = ("listener_fixtures",)
+# The files that take longest, which are started first, so that all processes end at about the same time.
+FIRST = ("test_releases.py", "test_newcomer.py", "test_losing_nothing.py", "test_escape.py", "test_servers.py", "test_boot.py",
+         "test_initramfs.py", "test_everyday.py", "test_waits.py", "test_attack_races.py", "test_fsvc_probe_machine.py")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", metavar="PARTS", help="parts of test/long-tests to run, or none (default: all)")
+    parser.addoption("--share", metavar="N/M", help="run this share of the tests")
+    parser.addoption("--no-machine", action="store_true", help="leave out tests that need a machine")
+    parser.addoption("--no-sandbox", action="store_true", help="leave out tests of fsvc-listen's sandbox")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Leave out tests that the build or the options exclude, and sort the rest."""
+    wanted = [is_of_this_build, is_long_enough(config.getoption("--long")), is_in_share(config.getoption("--share"))]
+    if config.getoption("--no-machine"):
+        wanted.append(lambda item: not has_word(item.path, MACHINES))
+    if config.getoption("--no-sandbox"):
+        wanted.append(lambda item: not has_word(item.path, SANDBOX))
+    chosen = {item: all(condition(item) for condition in wanted) for item in items}
+    config.hook.pytest_deselected(items=[item for item in items if not chosen[item]])
+    items[:] = sorted(filter(chosen.get, items), key=place)
+    for item in items:
+        if has_module_fixture(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+def is_of_this_build(item):
+    if item.get_closest_marker("unsanitized") and build_options.is_sanitized():
+        return False
+    return all(build_options.build_option(mark.args[0]) == mark.kwargs.get("value", True)
+               for mark in item.iter_markers("needs"))
+
+
+def long_tests():
+    """The part and the pattern of each line of the table."""
+    rows = [line.split() for line in LONG_TESTS.read_text().splitlines() if not line.startswith("#")]
+    return [(part, pattern) for part, pattern in rows]
+
+
+def is_long_enough(parts):
+    """Return a function that tells whether a test is not long, or long and in PARTS."""
+    if parts is None:
+        return lambda item: True
+    left_out = [pattern for part, pattern in long_tests() if part not in parts.split(",")]
+    return lambda item: not any(fnmatch.fnmatchcase(item.nodeid, pattern) for pattern in left_out)
+
+
+def is_in_share(share):
+    if share is None:
+        return lambda item: True
+    number, count = map(int, share.split("/"))
+    return lambda item: zlib.crc32(item.nodeid.encode()) % count == number - 1
+
+
+@functools.cache
+def has_word(path, words):
+    text = path.read_text()
+    return any(word in text for word in words)
+
+
+def place(item):
+    """The key to sort by; tests of a file stay in their order."""
+    first = FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST)
+    return not has_module_fixture(item), first
+
+
+def has_module_fixture(item):
+    """Return whether the test shares a fixture with others of its file, so that one process has to run them."""
+    definitions = item._fixtureinfo.name2fixturedefs.values()
+    return any(found[-1].scope == "module" for found in definitions)
