@@ -106,7 +106,7 @@ static void get_log_hint(char *hint, size_t size)
 	if (access(SYSTEMD_DIR, F_OK) < 0 && access(SERVICE_LOCK_FILE, F_OK) == 0)
 		snprintf(hint, size, "; see the log of fsvc-listen");
 	else
-		snprintf(hint, size, "; try 'journalctl -u \"*@*-%d[-_]*%d.service\"'", getpid(),
+		snprintf(hint, size, "; try \"journalctl -u '*@*-%d[-_]*%d.service'\"", getpid(),
 			 geteuid());
 }
 

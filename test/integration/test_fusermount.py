@@ -86,7 +86,7 @@ def test_it_mounts_nowhere_else(told):
     done, data, devices = fusermount("/mnt")
     tell([done.returncode, done.stderr])
     """))
-    assert found == [1, "fusermount3: cannot mount on /mnt: Operation not permitted\n"]
+    assert found == [1, "fusermount3: /mnt: cannot mount: Operation not permitted\n"]
     assert "DOIT" not in [command.name for command in asked]
 
 

@@ -24,7 +24,7 @@ def test_what_servers_call_to_mount_has_the_callers_rights_alone(as_user, work, 
     done = subprocess.run([*AS_NOBODY, stand_in, *words, mountpoint], env={"_FUSE_COMMFD": "0"}, text=True,
                           capture_output=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 1 and not mounts.at(mountpoint)
-    assert done.stderr.endswith(f"mount{'' if words else ' on'} {mountpoint}: Operation not permitted\n")
+    assert done.stderr.endswith(f"{mountpoint}: cannot {'unmount' if words else 'mount'}: Operation not permitted\n")
 
 
 def test_a_user_may_let_others_in_where_fuse_conf_says_so(attempt, as_user, fuse_conf):
@@ -143,4 +143,4 @@ def test_a_limit_that_leaves_no_room_for_the_command_line_is_named(start, as_use
     command = ["prlimit", "--fsize=1000", *as_user.pop("command")]
     begun = start("-o", f"long={2000 * 'x'}", command=command, **as_user)
     begun.connect()
-    begun.fails_in_one_line("cannot hand over the command line: File too large")
+    begun.fails_in_one_line("cannot pass the command line to the service: File too large")

@@ -140,7 +140,7 @@ def test_a_goodbye_with_a_failure_leaves_nothing_mounted(attempt, code):
 def test_a_service_without_its_program_is_told_from_others(attempt):
     begun = attempt()
     begun.service.goodbye(127)
-    assert "exit code 127, as where its server is not installed" in begun.fails_in_one_line()
+    assert "exit status 127 (its server may not be installed)" in begun.fails_in_one_line()
 
 
 def test_a_service_that_hangs_up_after_mounting_leaves_nothing_mounted(attempt):
