@@ -282,6 +282,6 @@ const struct applet applet_fsvc_umount = {
 	.aliases = aliases,
 	.run = run,
 	.mounts = true,
-	.summary = "unmount and wait until the server has written all data back",
+	.summary = "unmount FUSE filesystems and wait for their servers",
 	.help = help,
 };

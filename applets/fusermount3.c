@@ -224,6 +224,6 @@ const struct applet applet_fusermount3 = {
 	.aliases = aliases,
 	.run = run,
 	.mounts = false,
-	.summary = "mount for a FUSE server in the sandbox (not for users)",
+	.summary = "mount for servers that run under fsvc-open",
 	.help = help,
 };

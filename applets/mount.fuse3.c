@@ -349,6 +349,6 @@ const struct applet applet_mount_fuse3 = {
 	.aliases = aliases,
 	.run = run,
 	.mounts = true,
-	.summary = "mount for mount(8), through a service if there is one",
+	.summary = "mount FUSE filesystems for mount(8)",
 	.help = help,
 };

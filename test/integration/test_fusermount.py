@@ -128,14 +128,12 @@ def called(*words, **environment):
 
 
 WRONG = {
-    "no socket": ({}, ["/mnt"], "no _FUSE_COMMFD in the environment: this is for FUSE servers to call"),
-    "an empty socket": ({"_FUSE_COMMFD": ""}, ["/mnt"], "_FUSE_COMMFD is '', which is no descriptor"),
-    "no number": ({"_FUSE_COMMFD": "3x"}, ["/mnt"], "_FUSE_COMMFD is '3x', which is no descriptor"),
-    "a negative one": ({"_FUSE_COMMFD": "-1"}, ["/mnt"], "_FUSE_COMMFD is '-1', which is no descriptor"),
-    "one too large": ({"_FUSE_COMMFD": "99999999999"}, ["/mnt"], "_FUSE_COMMFD is '99999999999', which is no descriptor"),
-    "no mountpoint": ({}, [], "no mountpoint: see --help"),
-    "two mountpoints": ({}, ["/a", "/b"], "more than one mountpoint: see --help"),
-    "not mounted": ({}, ["-u", "/mnt"], "cannot unmount /mnt: Operation not permitted"),
+    "no socket": ({}, ["/mnt"], "_FUSE_COMMFD: environment variable not set: only FUSE servers can run this program"),
+    "an empty socket": ({"_FUSE_COMMFD": ""}, ["/mnt"], "_FUSE_COMMFD: invalid file descriptor ''"),
+    "no number": ({"_FUSE_COMMFD": "3x"}, ["/mnt"], "_FUSE_COMMFD: invalid file descriptor '3x'"),
+    "a negative one": ({"_FUSE_COMMFD": "-1"}, ["/mnt"], "_FUSE_COMMFD: invalid file descriptor '-1'"),
+    "one too large": ({"_FUSE_COMMFD": "99999999999"}, ["/mnt"], "_FUSE_COMMFD: invalid file descriptor '99999999999'"),
+    "not mounted": ({}, ["-u", "/mnt"], "/mnt: cannot unmount: Operation not permitted"),
 }
 
 
@@ -146,11 +144,21 @@ def test_it_says_what_is_wrong(environment, words, reason):
     assert done.stderr.endswith(f": {reason}\n") and done.stderr.count("\n") == 1
 
 
-def test_it_says_what_no_option_is():
-    done = called("-x", "/mnt")
+WRONG_USAGE = {
+    "no mountpoint": ([], "missing operand"),
+    "two mountpoints": (["/a", "/b"], "extra operand '/b'"),
+    "unknown option": (["-x", "/mnt"], "invalid option -- 'x'"),
+    "unknown long option": (["--foo", "/mnt"], "unrecognized option '--foo'"),
+    "no options": (["/mnt", "-o"], "option '-o' requires an argument"),
+    "value for a flag": (["--quiet=1", "/mnt"], "option '--quiet' doesn't allow an argument"),
+}
+
+
+@pytest.mark.parametrize("words, problem", WRONG_USAGE.values(), ids=WRONG_USAGE)
+def test_usage_error_refers_to_help(words, problem):
+    done = called(*words)
     assert (done.returncode, done.stdout) == (1, "")
-    # glibc's words, or musl's
-    assert done.stderr in ("fusermount3: invalid option -- 'x'\n", "fusermount3: unrecognized option: x\n")
+    assert done.stderr == f"fusermount3: {problem}\nTry 'fusermount3 --help' for more information.\n"
 
 
 def test_quietly_it_says_nothing():
@@ -160,7 +168,7 @@ def test_quietly_it_says_nothing():
 
 def test_it_mounts_nothing_for_who_may_not_mount():
     done = called("/tmp", _FUSE_COMMFD="0")
-    assert done.returncode == 1 and done.stderr.startswith("fusermount3: cannot ")
+    assert done.returncode == 1 and "cannot" in done.stderr
 
 
 @pytest.mark.parametrize("word", ["--version", "-V"])

@@ -7,10 +7,9 @@ import socket
 import pytest
 
 from kit import mounts
+from kit.exit_status import FAILED, NO_SERVICE
 from kit.fake_service import HELPER, SOCKETS
 from kit.programs import AS_NOBODY, NOBODY
-
-FAILED, NO_SERVICE = 1, 2
 
 
 @pytest.fixture
