@@ -161,18 +161,18 @@ void diag_usage_error(const char *format, ...)
 
 void diag_getopt_error(int result, char *const *argv)
 {
-	const char *word = argv[optind - 1];
-	bool is_long = strncmp(word, "--", 2) == 0;
-	int name_length = (int)strcspn(word, "=");
+	const char *argument = argv[optind - 1];
+	bool is_long = strncmp(argument, "--", 2) == 0;
+	int name_length = (int)strcspn(argument, "=");
 
 	if (result == ':' && is_long)
-		diag_usage_error("option '%s' requires an argument", word);
+		diag_usage_error("option '%s' requires an argument", argument);
 	else if (result == ':')
 		diag_usage_error("option '-%c' requires an argument", optopt);
 	else if (optopt == 0)
-		diag_usage_error("unrecognized option '%s'", word);
-	else if (is_long && word[name_length] == '=')
-		diag_usage_error("option '%.*s' doesn't allow an argument", name_length, word);
+		diag_usage_error("unrecognized option '%s'", argument);
+	else if (is_long && argument[name_length] == '=')
+		diag_usage_error("option '%.*s' doesn't allow an argument", name_length, argument);
 	else
 		diag_usage_error("invalid option -- '%c'", optopt);
 }

@@ -10,7 +10,7 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
-void strv_add(struct strv *strv, const char *word)
+void strv_add(struct strv *strv, const char *string)
 {
 	size_t used = strv->count + 1; /* including the NULL */
 	char **argv = strv->argv;
@@ -25,7 +25,7 @@ void strv_add(struct strv *strv, const char *word)
 		return;
 	}
 	strv->argv = argv;
-	argv[strv->count] = strdup(word);
+	argv[strv->count] = strdup(string);
 	argv[strv->count + 1] = NULL;
 	if (argv[strv->count])
 		strv->count++;
@@ -51,17 +51,17 @@ static struct strv_expansion *find_expansion(const char *text, struct strv_expan
 	return NULL;
 }
 
-void strv_add_expanded(struct strv *strv, const char *word, struct strv_expansion *expansions)
+void strv_add_expanded(struct strv *strv, const char *string, struct strv_expansion *expansions)
 {
 	_cleanup_free_ char *expanded = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&expanded, &size);
 
-	while (out && *word) {
-		struct strv_expansion *found = find_expansion(word, expansions);
+	while (out && *string) {
+		struct strv_expansion *found = find_expansion(string, expansions);
 
-		fputs(found ? found->value : (const char[]){ *word, '\0' }, out);
-		word += found ? strlen(found->name) : 1;
+		fputs(found ? found->value : (const char[]){ *string, '\0' }, out);
+		string += found ? strlen(found->name) : 1;
 		if (found)
 			found->used = true;
 	}
@@ -71,10 +71,10 @@ void strv_add_expanded(struct strv *strv, const char *word, struct strv_expansio
 		strv->failed = true;
 }
 
-bool strv_contains(const struct strv *strv, const char *word)
+bool strv_contains(const struct strv *strv, const char *string)
 {
 	for (size_t i = 0; i < strv->count; i++)
-		if (strcmp(strv->argv[i], word) == 0)
+		if (strcmp(strv->argv[i], string) == 0)
 			return true;
 	return false;
 }

@@ -17,17 +17,17 @@ struct strv_expansion {
 	bool used; /* set when the placeholder was found */
 };
 
-/* Append a copy of WORD. If out of memory, set STRV->failed. */
-void strv_add(struct strv *strv, const char *word);
+/* Append a copy of STRING. If out of memory, set STRV->failed. */
+void strv_add(struct strv *strv, const char *string);
 
 /* Append copies of all strings in ARGV, which ends with NULL. */
 void strv_add_all(struct strv *strv, const char *const *argv);
 
-/* Append WORD with each placeholder in EXPANSIONS replaced by its value. */
-void strv_add_expanded(struct strv *strv, const char *word, struct strv_expansion *expansions);
+/* Append STRING with each placeholder in EXPANSIONS replaced by its value. */
+void strv_add_expanded(struct strv *strv, const char *string, struct strv_expansion *expansions);
 
-/* Return true if one of the strings equals WORD. */
-bool strv_contains(const struct strv *strv, const char *word);
+/* Return true if one of the strings equals STRING. */
+bool strv_contains(const struct strv *strv, const char *string);
 
 /*
  * Join all strings, separated by SEPARATOR. Return a string that the caller frees, or NULL if out

@@ -47,5 +47,6 @@ void session_set_reason(struct session *session, const char *format, ...)
  */
 int session_send_file(struct session *session, const char *path, int error, int fd);
 
-/* Send the reply REPLY with ERROR, a negative errno or 0. Return 0 or an error of channel_send(). */
+/* Send the reply REPLY with ERROR, a negative errno or 0. Return 0 or an error of channel_send().
+ */
 int session_send_reply(struct session *session, int error);

@@ -300,9 +300,8 @@ static int request_mount(struct service *service, const struct service_mount *mo
 	int error = service_request_mount(service, mount, &refused);
 
 	if (error < 0 && refused)
-		fuse_log(FUSE_LOG_ERR,
-			 "fuse service: mount request %s refused by the helper: %s\n", refused,
-			 strerror(-error));
+		fuse_log(FUSE_LOG_ERR, "fuse service: mount request %s refused by the helper: %s\n",
+			 refused, strerror(-error));
 	return error;
 }
 

@@ -79,7 +79,7 @@ static int set_flag_option(struct mount_args *args, const char *argument, size_t
 
 /*
  * Return the value of the option argv[*INDEX]: the rest of the argument or the next one, to which
- * *INDEX advances. Return NULL if there is none.
+ * *INDEX advances. Return NULL if it is missing.
  */
 static const char *get_value(int argc, const char *const *argv, int *index)
 {

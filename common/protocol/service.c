@@ -253,8 +253,9 @@ int service_request_mount(struct service *service, const struct service_mount *m
 
 	*refusedp = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(packets); i++) {
-		bool is_empty = (packets[i].kind == WIRE_OPTIONS || packets[i].kind == WIRE_TABLE) &&
-				!packets[i].text;
+		bool is_empty =
+			(packets[i].kind == WIRE_OPTIONS || packets[i].kind == WIRE_TABLE) &&
+			!packets[i].text;
 		int error = is_empty ? 0 : send_request(service, &packets[i]);
 
 		if (error < 0) {

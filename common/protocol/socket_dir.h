@@ -28,10 +28,10 @@ int socket_dir_create(const char **reason);
 
 /*
  * Create the socket for SUBTYPE, with the permissions configured at build time, and listen on it.
- * Replace a socket on which no service listens. The socket refuses file descriptors (Linux 6.16), see
- * channel_accept_descriptors(). Only root can do this. PATHP and REASON are as above. Return the
- * socket, which does not block, owned by the caller; or a negative errno, -EADDRINUSE if a service
- * listens already.
+ * Replace a socket on which no service listens. The socket refuses file descriptors (Linux 6.16),
+ * see channel_accept_descriptors(). Only root can do this. PATHP and REASON are as above. Return
+ * the socket, which does not block, owned by the caller; or a negative errno, -EADDRINUSE if a
+ * service listens already.
  */
 int socket_dir_listen(const char *subtype, char **pathp, const char **reason);
 

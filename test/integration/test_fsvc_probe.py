@@ -83,14 +83,14 @@ def test_a_directory_that_others_write_makes_all_in_it_unsafe(listen, shown, own
     listen(TYPE)
     with directory_as(owner, mode):
         row, = shown("-O")
-        assert row["state"] == "unsafe" and "others than root" in row["reason"]
+        assert row["state"] == "unsafe" and "users other than root" in row["reason"]
 
 
 def test_a_socket_of_somebody_else_is_unsafe(listen, shown):
     listen(TYPE)
     os.chown(f"{SOCKETS}/{TYPE}", NOBODY, 0)
     row, = shown("-O")
-    assert row["state"] == "unsafe" and "not root's" in row["reason"]
+    assert row["state"] == "unsafe" and "not a socket owned by root" in row["reason"]
 
 
 def test_sockets_alone_are_services(shown):

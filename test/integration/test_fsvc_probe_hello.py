@@ -141,7 +141,7 @@ def test_a_person_is_told_what_takes_long(listen):
     with subprocess.Popen([*PROBE, "--hello", "--timeout", "8"], stdout=subprocess.DEVNULL, stderr=other) as program:
         os.close(other)
         assert program.wait(60) == FAILED
-        assert os.read(terminal, 4096) == b"fsvc-probe: waiting for services to answer (Ctrl-C ends it)\r\n"
+        assert os.read(terminal, 4096) == b"fsvc-probe: waiting for services to answer (press Ctrl-C to cancel)\r\n"
     os.close(terminal)
 
 
@@ -163,7 +163,7 @@ def test_a_service_that_is_not_safe_is_not_spoken_to(listen, run):
     listener = listen(TYPE)
     with directory_as(NOBODY, 0o755):
         row = answer_of(greet(run, TYPE), FAILED)
-    assert row["state"] == "unsafe" and "others than root" in row["failure"]
+    assert row["state"] == "unsafe" and "users other than root" in row["failure"]
     assert not listener.waits(0.2)
 
 

@@ -59,19 +59,19 @@ static void test_list_is_split_at_unescaped_commas(void **state)
 
 static void test_added_option_is_read_back_unchanged(void **state)
 {
-	static const char *const words[] = { "plain", "with,comma", "with\\backslash", "\\040" };
+	static const char *const added[] = { "plain", "with,comma", "with\\backslash", "\\040" };
 	_cleanup_free_ char *list = NULL;
 	const char *cursor;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		assert_int_equal(options_add(&list, words[i]), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(added); i++)
+		assert_int_equal(options_add(&list, added[i]), 0);
 	cursor = list;
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(added); i++) {
 		_cleanup_free_ char *option = NULL;
 
 		assert_int_equal(options_next(&cursor, &option), 1);
-		assert_string_equal(option, words[i]);
+		assert_string_equal(option, added[i]);
 	}
 }
 

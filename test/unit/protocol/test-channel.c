@@ -192,7 +192,7 @@ static void test_signal_interrupts_a_wait(void **state)
 	struct wire_packet packet;
 
 	(void)state;
-	/* The channel polls any file descriptor in the place of a signalfd. */
+	/* The channel polls any file descriptor instead of a signalfd. */
 	ends.channel.interrupt = signal.channel.fd;
 	assert_int_equal(send(signal.other, "x", 1, 0), 1);
 	assert_int_equal(channel_receive(&ends.channel, &packet, NULL), -EINTR);
