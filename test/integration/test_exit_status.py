@@ -6,7 +6,7 @@ import re
 import pytest
 
 from kit import exit_status
-from kit.manuals import page, sections
+from kit.manual_pages import page, sections
 
 # mount.fuse3 unmounts nothing, and has one target.
 ONLY_UMOUNT = {"MOUNT_EXIT_INTERRUPTED", "MOUNT_EXIT_SOME_FAILED"}

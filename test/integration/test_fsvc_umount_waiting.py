@@ -52,7 +52,7 @@ def test_who_does_not_want_to_wait_does_not(recorded, umount, words):
 def test_a_limit_is_kept_and_named(recorded, umount):
     with recorded() as (begun, server):
         failed = umount("-t", "1", begun.mountpoint)
-        assert failed.code == NOT_UNMOUNTED and f"process {server}, has not written" in failed.one_line()
+        assert failed.code == NOT_UNMOUNTED and f"server ({server}) has not written" in failed.one_line()
         assert gone(begun.mountpoint)
 
 
@@ -63,7 +63,7 @@ def test_who_waits_can_leave_and_the_unmounting_goes_on(recorded, run):
         assert gone(begun.mountpoint)
         os.kill(unmounting.pid, signal.SIGINT)
         left = unmounting.wait()
-        assert left.code == INTERRUPTED and "yet" in left.one_line()
+        assert left.code == INTERRUPTED and "still writing" in left.one_line()
 
 
 @contextlib.contextmanager
@@ -80,13 +80,13 @@ def told_at_a_terminal(mountpoint):
 def test_a_person_at_a_terminal_reads_what_is_waited_for(recorded):
     with recorded() as (begun, server):
         with told_at_a_terminal(begun.mountpoint) as line:
-            assert f"process {server}," in line and "waiting" in line
+            assert f"server ({server})" in line and "waiting" in line
             os.kill(server, signal.SIGKILL)
 
 
 def test_a_person_reads_what_the_kernel_waits_for(slow, mountpoint):
     with told_at_a_terminal(mountpoint) as line:
-        assert f"waiting for the server of {mountpoint} to write everything back" in line
+        assert f"{mountpoint}: waiting for the server to write all data back" in line
         slow.service.stop_serving()
 
 
@@ -111,7 +111,7 @@ def test_it_ends_when_the_kernel_has_done_with_the_mount_and_not_before(slow, ru
 
 def test_a_limit_is_kept_for_what_the_kernel_waits_for(slow, umount, mountpoint):
     failed = umount("-t", "1", mountpoint)
-    assert failed.code == NOT_UNMOUNTED and "has not written everything back in time" in failed.one_line()
+    assert failed.code == NOT_UNMOUNTED and "has not written all data back in time" in failed.one_line()
     assert gone(mountpoint)
 
 
@@ -133,4 +133,4 @@ def test_who_is_kept_by_the_kernel_can_leave(slow, run, mountpoint):
     for pid in family(unmounting.pid):  # a Ctrl-C is for all at the terminal
         os.kill(pid, signal.SIGINT)
     left = unmounting.wait()
-    assert left.code == INTERRUPTED and "has not written everything back yet" in left.one_line()
+    assert left.code == INTERRUPTED and "is still writing data back" in left.one_line()

@@ -11,12 +11,8 @@ import subprocess
 
 import pytest
 
-<<<<<<< HEAD
 from kit import mounts, utab
-=======
-from kit import mounts
 from kit.exit_status import MOUNT_FAILED, USAGE
->>>>>>> 5200b35 (test: compare the exit statuses of the manual pages with the header)
 from kit.fake_service import SOCKETS
 from kit.build_options import FSVC
 from kit.programs import AS_NOBODY, NOBODY

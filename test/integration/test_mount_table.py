@@ -94,7 +94,7 @@ def test_a_name_that_looks_like_an_entry_is_a_name(attempt, others, run, work, n
     with forked(lambda: begun.service.send(protocol.byee(0))) as server:
         assert begun.helper.wait().code == 0
         failed = run(FSVC, "fsvc-umount", "-t", "1", place).wait()
-    assert f"process {server}, has not written" in failed.one_line()
+    assert f"server ({server}) has not written" in failed.one_line()
 
 
 def test_of_two_entries_of_one_place_the_last_is_taken_away(noted, mountpoint):
@@ -142,7 +142,7 @@ def test_a_place_in_another_namespace_is_no_name_of_ours(noted, as_user, others,
 def test_what_fails_is_named_before_what_is_not_recorded(noted, as_user, others, elsewhere):
     begun = noted("x-note", mountpoint=elsewhere, **as_user)
     begun.service.goodbye()
-    assert "cannot put the mount in place" in begun.fails().one_line()
+    assert "cannot attach the mount" in begun.fails().one_line()
 
 
 def test_a_place_that_is_out_of_sight_is_no_name_of_ours(noted, as_user, others, work):
@@ -218,7 +218,7 @@ def test_a_neighbour_who_keeps_the_lock_keeps_nobody_from_mounting(noted, others
         wait_for(is_held, what="the lock")
         begun.service.goodbye()
         result = begun.helper.wait()
-    assert result.code == 0 and "x-note are not recorded in the mount table: somebody keeps it locked" in result.one_line()
+    assert result.code == 0 and "x-note not recorded in the mount table: locked by another process" in result.one_line()
     assert utab.entries_of(begun.mountpoint) == [] and len(mounts.at(begun.mountpoint)) == 1
     begun.unmount()
 

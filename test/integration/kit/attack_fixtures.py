@@ -8,11 +8,12 @@ import pathlib
 import pytest
 
 from . import mounts
+from .exit_status import FAILED, MOUNT_FAILED  # noqa: F401, for the modules that import these fixtures
 from .program_recorder import install_recorder
 from .programs import NOBODY
 from .unprivileged_user import USER
 
-FAILED, MOUNT_FAILED, NO_APPLET = 1, 32, 127
+NO_APPLET = 127
 NOT_YOURS = 1  # of fsvc-umount
 
 RECORDER = """#!/usr/bin/python3 -I

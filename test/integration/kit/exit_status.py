@@ -3,7 +3,7 @@
 
 import re
 
-from .programs import REPOSITORY
+from .build_options import REPOSITORY
 
 HEADER = REPOSITORY / "common/helper/exit_status.h"
 

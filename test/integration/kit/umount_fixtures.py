@@ -5,10 +5,11 @@ import pytest
 
 from . import mounts, utab
 from .build_options import FSVC
+from .exit_status import INTERRUPTED, MOUNT_FAILED, SOME_FAILED, USAGE  # noqa: F401, for the modules that import these
 from .waiting import wait_for
 
 UMOUNT = [FSVC, "fsvc-umount"]
-NOT_UNMOUNTED, WRONG, INTERRUPTED, SOME = 32, 1, 8, 64
+NOT_UNMOUNTED, WRONG, SOME = MOUNT_FAILED, USAGE, SOME_FAILED
 
 
 @pytest.fixture
