@@ -72,7 +72,7 @@ static void parsed_args_free(struct parsed_args *args)
 #define _cleanup_parsed_args_ __attribute__((cleanup(parsed_args_free)))
 
 /* Append OPTION without changing its backslashes, which the server interprets. */
-static int add(char **list, const char *option)
+static int append_option(char **list, const char *option)
 {
 	return options_add_unescaped(list, option);
 }
@@ -108,12 +108,12 @@ static int add_option(struct parsed_args *args, const char *option)
 	class = option_find_rule(option)->class;
 	args->no_dev |= strcmp(option, "nodev") == 0;
 	args->no_suid |= strcmp(option, "nosuid") == 0;
-	error = add(&args->service_options, option);
+	error = append_option(&args->service_options, option);
 	/* user=NAME is also an option of servers such as curlftpfs. */
 	if (error < 0 || class == OPTION_HELPER ||
 	    (class == OPTION_TABLE && strncmp(option, "user=", 5) != 0))
 		return error;
-	return add(&args->server_options, option);
+	return append_option(&args->server_options, option);
 }
 
 /* Apply each option of LIST. A backslash escapes the comma after it. */
@@ -310,8 +310,8 @@ static int start_server(struct parsed_args *args)
 	 * mount(8) omits the options dev and suid, but the defaults of servers are nodev and
 	 * nosuid.
 	 */
-	if ((!args->no_dev && add(&args->server_options, "dev") < 0) ||
-	    (!args->no_suid && add(&args->server_options, "suid") < 0)) {
+	if ((!args->no_dev && append_option(&args->server_options, "dev") < 0) ||
+	    (!args->no_suid && append_option(&args->server_options, "suid") < 0)) {
 		diag_error("out of memory");
 		return MOUNT_EXIT_SYSTEM;
 	}

@@ -12,7 +12,7 @@
 #define ACCOUNTS "/etc/passwd"
 
 /* Find the account of NAME in /etc/passwd or, if NAME is NULL, that of UID. */
-static const struct passwd *find(const char *name, uid_t uid)
+static const struct passwd *find_account(const char *name, uid_t uid)
 {
 	_cleanup_file_ FILE *file = fopen(ACCOUNTS, "re");
 	const struct passwd *account = NULL;
@@ -25,12 +25,12 @@ static const struct passwd *find(const char *name, uid_t uid)
 
 const struct passwd *account_by_name(const char *name)
 {
-	return find(name, 0);
+	return find_account(name, 0);
 }
 
 const struct passwd *account_by_id(uid_t uid)
 {
-	return find(NULL, uid);
+	return find_account(NULL, uid);
 }
 
 #else

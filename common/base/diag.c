@@ -118,8 +118,8 @@ print_line(const char *prefix, const char *format, va_list arguments)
 
 	if (wanted < 0 || (size_t)start + (size_t)wanted >= sizeof(text) ||
 	    used + 8 >= sizeof(line)) {
-		memcpy(line + used, "...", 3);
-		used += 3;
+		for (int i = 0; i < 3; i++)
+			line[used++] = '.';
 	}
 	line[used++] = '\n';
 	write_line(line, used);

@@ -193,7 +193,7 @@ static size_t allocation_size(size_t size)
 	return allocation;
 }
 
-static int add(char **listp, const char *option, const char *escaped)
+static int append_option(char **listp, const char *option, const char *escaped)
 {
 	size_t used = *listp ? strlen(*listp) : 0;
 	size_t wanted = allocation_size(used + 2 * strlen(option) + 2);
@@ -218,12 +218,12 @@ static int add(char **listp, const char *option, const char *escaped)
 
 int options_add(char **listp, const char *option)
 {
-	return add(listp, option, ",\\");
+	return append_option(listp, option, ",\\");
 }
 
 int options_add_unescaped(char **listp, const char *option)
 {
-	return add(listp, option, "");
+	return append_option(listp, option, "");
 }
 
 static int set_value(char **valuep, const char *option)

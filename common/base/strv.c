@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* gcc's analyzer takes a pointer stored at an unknown index for leaked. */
+/* gcc's analyzer reports a leak of a pointer that is stored at an unknown index. */
 #ifndef __clang__
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"

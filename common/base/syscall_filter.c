@@ -51,8 +51,8 @@ struct program {
 	bool failed; /* a step did not fit */
 };
 
-static void add(struct program *program, unsigned short code, uint32_t operand, size_t if_true,
-		size_t if_false)
+static void add_step(struct program *program, unsigned short code, uint32_t operand, size_t if_true,
+		     size_t if_false)
 {
 	if (program->count >= MAX_STEPS || if_true > MAX_JUMP || if_false > MAX_JUMP) {
 		program->failed = true;
@@ -62,45 +62,45 @@ static void add(struct program *program, unsigned short code, uint32_t operand, 
 								 (unsigned char)if_false, operand };
 }
 
-static void load(struct program *program, size_t offset)
+static void add_load(struct program *program, size_t offset)
 {
-	add(program, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+	add_step(program, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
 }
 
-static void end_with(struct program *program, uint32_t action)
+static void add_return(struct program *program, uint32_t action)
 {
-	add(program, BPF_RET | BPF_K, action, 0, 0);
+	add_step(program, BPF_RET | BPF_K, action, 0, 0);
 }
 
 /* Skip the next COUNT steps unless the call number is below LIMIT. */
 static void skip_unless_below(struct program *program, int limit, size_t count)
 {
-	add(program, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)limit, count, 0);
+	add_step(program, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)limit, count, 0);
 }
 
 static void check_architecture(struct program *program)
 {
-	load(program, offsetof(struct seccomp_data, arch));
-	add(program, BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0);
-	end_with(program, SECCOMP_RET_KILL_PROCESS);
-	load(program, offsetof(struct seccomp_data, nr));
+	add_load(program, offsetof(struct seccomp_data, arch));
+	add_step(program, BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0);
+	add_return(program, SECCOMP_RET_KILL_PROCESS);
+	add_load(program, offsetof(struct seccomp_data, nr));
 #ifdef X32_BIT
-	add(program, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
-	end_with(program, SECCOMP_RET_KILL_PROCESS);
+	add_step(program, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
+	add_return(program, SECCOMP_RET_KILL_PROCESS);
 #endif
 }
 
 /* The number of steps that add_test() adds. */
 #define TEST_STEPS 4
 
-/* Return the action of RULE if the argument matches; default_action continue. */
+/* Return the action of RULE if the argument matches; otherwise continue. */
 static void add_test(struct program *program, const struct syscall_filter_rule *rule)
 {
-	load(program,
-	     offsetof(struct seccomp_data, args) + rule->argument * sizeof(uint64_t) + LOWER_HALF);
-	add(program, BPF_ALU | BPF_AND | BPF_K, rule->mask, 0, 0);
-	add(program, BPF_JMP | BPF_JEQ | BPF_K, rule->value, 0, 1);
-	end_with(program, rule->action);
+	add_load(program, offsetof(struct seccomp_data, args) + rule->argument * sizeof(uint64_t) +
+				  LOWER_HALF);
+	add_step(program, BPF_ALU | BPF_AND | BPF_K, rule->mask, 0, 0);
+	add_step(program, BPF_JMP | BPF_JEQ | BPF_K, rule->value, 0, 1);
+	add_return(program, rule->action);
 }
 
 /* Test the COUNT rules of one call. */
@@ -110,7 +110,7 @@ static void add_tests(struct program *program, const struct syscall_filter_rule 
 	skip_unless_below(program, rules->number + 1, count * TEST_STEPS + 1);
 	for (size_t i = 0; i < count; i++)
 		add_test(program, &rules[i]);
-	end_with(program, default_action);
+	add_return(program, default_action);
 }
 
 /* Count the rules for the same call at the beginning of RULES. */
@@ -129,7 +129,7 @@ static size_t count_rules_of_call(const struct syscall_filter_rule *rules, size_
 static void add_range(struct program *program, int last, uint32_t action)
 {
 	skip_unless_below(program, last + 1, 1);
-	end_with(program, action);
+	add_return(program, action);
 }
 
 /*
@@ -162,7 +162,7 @@ static void add_rules(struct program *program, const struct syscall_filter_rule 
 		}
 		next = rule->number + 1;
 	}
-	end_with(program, default_action);
+	add_return(program, default_action);
 }
 
 /* Sort by number; rules of one call keep their order. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The maximum length of the strings of one mount: paths and options have at limit a page each. */
+/* The maximum length of the strings of one mount: paths and options have at most a page each. */
 #define MAX_STRINGS_SIZE ((size_t)4 * 4096)
 
 /* Above this limit, count the FUSE mounts in the mount table. */

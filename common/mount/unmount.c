@@ -140,7 +140,7 @@ struct mountpoint_name {
 	const char *name;
 };
 
-/* Return 1 if the mount is the one visible is_visible, 0 if not, or a negative errno. */
+/* Return 1 if the mount is the visible one, 0 if not, or a negative errno. */
 static int is_visible_at(const struct mountpoint_name *mountpoint, const struct unmount *unmount)
 {
 	_cleanup_close_ int fd =

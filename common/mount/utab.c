@@ -34,7 +34,7 @@
 
 /*
  * Above this size, remove entries of helpers that were killed between recording and mounting: a
- * user who kills helpers must not write_table the table.
+ * user who kills helpers must not fill the table.
  */
 #define MAX_CLEAN_TABLE_SIZE (1 << 20)
 
@@ -43,7 +43,7 @@
 #define LOCK_INTERVAL_NS 2000000
 
 /* A change: an entry to add; or, to remove, a target and an option of the entry. */
-struct change {
+struct table_change {
 	const struct utab_entry *entry;
 	bool remove;
 };
@@ -72,7 +72,7 @@ static void write_entry(FILE *table, const struct utab_entry *entry)
 }
 
 /*
- * Return an unescaped copy_lines of the value in LINE after NAME, which includes the space before
+ * Return an unescaped copy of the value in LINE after NAME, which includes the space before
  * it, or NULL.
  */
 static char *get_value(const char *line, const char *name)
@@ -165,7 +165,7 @@ static int copy_lines(FILE *old, FILE *table, size_t skipped, const struct strv 
 }
 
 /* Write the changed table to TABLE. */
-static int write_table(FILE *table, const struct change *change)
+static int write_table(FILE *table, const struct table_change *change)
 {
 	_cleanup_strv_ struct strv targets = { 0 };
 	_cleanup_file_ FILE *old = fopen(TABLE, "re");
@@ -196,7 +196,7 @@ static int write_table(FILE *table, const struct change *change)
  * Replace the table by rename(2). The lock is held, so an existing new table is left from a killed
  * process.
  */
-static int replace_table(const struct change *change)
+static int replace_table(const struct table_change *change)
 {
 	_cleanup_file_ FILE *table = fopen(NEW_TABLE, "we");
 	int error = table ? write_table(table, change) : -errno;
@@ -231,7 +231,7 @@ static int take_lock(void)
 
 static int apply_change(void *argument)
 {
-	const struct change *change = argument;
+	const struct table_change *change = argument;
 	_cleanup_close_ int locked = -1;
 	int error;
 
@@ -243,10 +243,7 @@ static int apply_change(void *argument)
 	if (locked < 0)
 		return locked;
 	error = replace_table(change);
-	/*
-	 * Notify programs that watch the table, like util-linux since 2.39; earlier ones watch the
-	 * lock.
-	 */
+	/* Notify programs that watch this file, as util-linux does since 2.39. */
 	close_fd(open(EVENT, O_WRONLY | O_CLOEXEC));
 	return error;
 }
@@ -255,14 +252,14 @@ int utab_add(const struct utab_entry *entry)
 {
 	if (!entry->options && entry->server.pid == 0)
 		return 0;
-	return privs_run_as_root(apply_change, &(struct change){ .entry = entry });
+	return privs_run_as_root(apply_change, &(struct table_change){ .entry = entry });
 }
 
 void utab_remove(const char *target, const char *option)
 {
 	struct utab_entry entry = { .target = target, .options = option };
 
-	privs_run_as_root(apply_change, &(struct change){ .entry = &entry, .remove = true });
+	privs_run_as_root(apply_change, &(struct table_change){ .entry = &entry, .remove = true });
 }
 
 static int read_server(const char *line, struct process *server)

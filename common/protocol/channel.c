@@ -16,7 +16,7 @@
 #define SO_PASSRIGHTS 83
 #endif
 
-/* On a terminal, say after this time what a wait is for. */
+/* On a terminal, print the progress message after this time. */
 #define PROGRESS_AFTER_MS 2000
 
 /* unix_dgram_sendmsg() of the kernel reserves this much of the send buffer. */

@@ -50,7 +50,7 @@ static int check_directory(const char **reason)
 	if (S_ISDIR(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
 		if (status.st_uid == 0)
 			return 0;
-		/* Only root outside could have created sockets here. */
+		/* Only root outside the namespace could have created sockets here. */
 		if (is_outside_namespace(status.st_uid))
 			return -ENOENT;
 	}

@@ -30,8 +30,10 @@ static void tear_down(struct fixture *fixture)
 	mount_args_free(&fixture->args);
 }
 
+#define _cleanup_fixture_ __attribute__((cleanup(tear_down)))
+
 #define FIXTURE(is_root, options)                                                                  \
-	__attribute__((cleanup(tear_down))) struct fixture fixture;                                \
+	_cleanup_fixture_ struct fixture fixture;                                                  \
 	const struct authority *authority = &fixture.authority;                                    \
 	const char *reason;                                                                        \
 	(void)state;                                                                               \
