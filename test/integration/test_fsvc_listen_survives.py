@@ -149,7 +149,7 @@ def test_a_mount_that_fails_has_the_log_named(listening, mount, source):
     listener = listening("squashfs", *SQUASHFUSE)
     failed = mount(source=source)
     assert failed.code == 1
-    named = "journalctl" if os.path.exists("/run/systemd/system") else "what fsvc-listen says"
+    named = "journalctl" if os.path.exists("/run/systemd/system") else "see the log of fsvc-listen"
     assert named in failed.one_line()
     wait_for(lambda: "squashfuse failed with exit status" in listener.said(), what="the service's words")
 

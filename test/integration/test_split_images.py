@@ -35,5 +35,5 @@ def test_a_file_beside_the_source_that_is_not_there_is_named(machine):
     failed = machine.run("fuservicemount3", source, real_servers.MOUNTPOINT, "-t", "ewf", "-o", "fsvc.file=/images/made/none.E02",
                          check=False)
     assert failed.returncode == 1
-    assert failed.stderr.splitlines() == [f"fuservicemount3: cannot mount {source} on {real_servers.MOUNTPOINT}: "
+    assert failed.stderr.splitlines() == [f"fuservicemount3: {source}: cannot mount on {real_servers.MOUNTPOINT}: "
                                           "cannot open /images/made/none.E02: No such file or directory"]
