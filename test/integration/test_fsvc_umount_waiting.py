@@ -72,7 +72,11 @@ def told_at_a_terminal(mountpoint):
     terminal, other = pty.openpty()
     with subprocess.Popen([*UMOUNT, mountpoint], stderr=other) as unmounting:
         os.close(other)
-        yield os.read(terminal, 4096).decode()
+        try:
+            yield os.read(terminal, 4096).decode()
+        except BaseException:
+            unmounting.kill()  # or this process would wait for it without end
+            raise
     assert unmounting.returncode == 0
     os.close(terminal)
 

@@ -39,7 +39,7 @@ RELEASES = {
 }
 
 # Races and waits: they take a third of the time, and least of all a matter of the release.
-SLOW = ("test_attack_races.py", "test_waits.py")
+SLOW = ("test_attack_*.py", "test_waits.py")
 
 # What is booted, and the two tests that are too long for four releases.
 IN_A_MACHINE = ("test_machine.py", "test_everyday.py", "test_escape.py")
@@ -103,14 +103,14 @@ def count(results):
     return ", ".join(f"{number} {outcome}" for outcome, number in numbers.items() if number) or "none"
 
 
-def examine(release, left_out=()):
-    """The row of a release; LEFT_OUT are files of tests."""
+def examine(release, left_out=(), options=()):
+    """The row of a release; LEFT_OUT are files of tests, OPTIONS are for pytest in the container."""
     row, started = Row(release), time.monotonic()
     try:
         root = debian_releases.unpacked(release, (*PACKAGES, *RELEASES[release]))
         with tempfile.TemporaryDirectory(prefix="fsvc-releases-", dir="/var/tmp") as build:
             os.chmod(build, 0o755)
-            fill(row, root, Path(build), left_out)
+            fill(row, root, Path(build), left_out, options)
     except debian_releases.Unavailable as reason:
         row.skipped = str(reason)
     except Exception as error:  # of one release, while others are still at work
@@ -119,13 +119,13 @@ def examine(release, left_out=()):
     return row
 
 
-def examine_all(releases, left_out=()):
+def examine_all(releases, left_out=(), options=()):
     """As many at a time as there are processors."""
     with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(examine, releases, [left_out] * len(releases)))
+        return list(pool.map(examine, releases, [left_out] * len(releases), [options] * len(releases)))
 
 
-def fill(row, root, build, left_out):
+def fill(row, root, build, left_out, options):
     """Runs all steps, up to one that leaves nothing to the next."""
     row.cells.update(versions(root))
     for column, step in (("builds", compile_it), ("unit tests", unit_tests), ("installs", install)):
@@ -134,7 +134,7 @@ def fill(row, root, build, left_out):
         except Broken:
             row.cells[column] = "FAILED"
             raise
-    row.add("integration tests", integration_tests(root, build, left_out))
+    row.add("integration tests", integration_tests(root, build, left_out, options))
     found = machine_tests(root, build)
     row.add("in a machine", {name: result for name, result in found.items() if not name.startswith(ESCAPES)})
     row.add("escapes", {name: result for name, result in found.items() if name.startswith(ESCAPES)})
@@ -171,11 +171,11 @@ def install(root, build):
     return "yes"
 
 
-def integration_tests(root, build, left_out):
+def integration_tests(root, build, left_out, options):
     """In the container: its systemd does not run, and root has there what it has in a service, no inheritable set."""
     found = build / "without-machine.xml"
     done = run(root, build, "setpriv", "--inh-caps=-all", *PYTEST, f"--junitxml={found}", *WITHOUT_MACHINE,
-               *(f"--ignore={name}" for name in left_out))
+               *(f"--ignore-glob={name}" for name in left_out), *options)
     return results(found, done)
 
 
