@@ -255,7 +255,7 @@ static void print_status(const char *pid)
 							 line);
 	for (char *blank = text; (blank = strpbrk(blank, "\t\n"));)
 		*blank = ' ';
-	print_message("spared: %s", text);
+	print_message("kept: %s", text);
 	if (file)
 		fclose(file);
 }

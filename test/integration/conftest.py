@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Fixtures of the integration tests: a private mount namespace, an empty /run/filesystems, nothing left behind."""
+"""Fixtures of the integration tests: a private mount namespace, an empty /run/filesystems, and checks for leftovers."""
 
 import contextlib
 import faulthandler
@@ -17,32 +17,32 @@ pytest.register_assert_rewrite("kit")
 from kit import leftovers, loop_devices, mounts, processes, programs, protocol
 from kit.build_options import BUILD, REPOSITORY
 from kit.fake_helper import SERVERS_BY_NAME, FakeHelper
-from kit.fake_service import HELPER, SOCKETS, Attempt, Listener
+from kit.fake_service import HELPER, SOCKETS, HelperSession, Listener
 from kit.run_id import RUN
 from kit.socket_activation import Service
 from kit.throwaway_machine import remove_cgroups_of
 
 pytest_plugins = ["selection"]
 
-PRIVATE_PLACES = (SOCKETS, "/run/mount")  # where sockets are looked for, and where libmount keeps its table
-# pytest-timeout fails a test after this time. A test that hangs in a system call on a filesystem does not notice: some
-# time later its process is ended, and pytest-xdist starts another one for the rest.
+PRIVATE_DIRECTORIES = (SOCKETS, "/run/mount")  # for sockets, and for the table of libmount
+# pytest-timeout fails a test after this time. If the test hangs in a system call, its process is killed some time later,
+# and pytest-xdist starts another one.
 TIMEOUT, GRACE = 300, 60  # seconds
-AT_THE_END = contextlib.ExitStack()
+CLEANUP = contextlib.ExitStack()
 
 
-def what_is_missing():
+def missing_requirement():
     if os.geteuid() != 0:
         return "mounting needs root"
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        return "there is no /dev/fuse"
+        return "/dev/fuse is not available"
     return None
 
 
 def pytest_configure(config):
-    """Before any thread exists, since a namespace is a thread's."""
+    """Enter the namespaces before any thread is created."""
     config.real_stderr = os.dup(2)
-    if what_is_missing():
+    if missing_requirement():
         return
     for name in [name for name in os.environ if name.startswith(("LC_", "LANGUAGE"))]:
         del os.environ[name]
@@ -50,45 +50,45 @@ def pytest_configure(config):
     mounts.enter_private_namespace()
     mounts.hide_fuse_mounts(but=(REPOSITORY, BUILD, tempfile.gettempdir(), "/usr", "/var/tmp"))
     processes.adopt_orphans()
-    for place in PRIVATE_PLACES:
-        AT_THE_END.enter_context(private_place(place))
+    for directory in PRIVATE_DIRECTORIES:
+        CLEANUP.enter_context(private_directory(directory))
 
 
 def pytest_unconfigure(config):
-    AT_THE_END.close()
+    CLEANUP.close()
     if not hasattr(config, "workerinput"):  # the first process, which ends last
         loop_devices.detach_all()
         remove_cgroups_of(RUN)
 
 
 @contextlib.contextmanager
-def private_place(path):
-    """An empty directory for this namespace alone. Removing what is below would unmount it for other sessions too."""
+def private_directory(path):
+    """Mount a tmpfs in this mount namespace. Removing the directory would unmount the tmpfs of other test runs."""
     is_new = not os.path.isdir(path)
     os.makedirs(path, exist_ok=True)
-    below = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    fcntl.flock(below, fcntl.LOCK_SH)
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(directory, fcntl.LOCK_SH)
     try:
         with mounts.tmpfs(path):
             yield
     finally:
-        with contextlib.suppress(OSError):  # somebody else's by now
+        with contextlib.suppress(OSError):  # used by another test run
             if is_new:
-                fcntl.flock(below, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.rmdir(path)
-        os.close(below)
+        os.close(directory)
 
 
 @pytest.fixture
 def work():
-    """A directory of the test's own that everybody may enter."""
+    """A directory of the test that all users can enter."""
     path = Path(tempfile.mkdtemp(prefix="fsvc-"))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
 
 
-def longest(item):
+def timeout_of(item):
     """Return the timeout of a test in seconds."""
     mark = item.get_closest_marker("timeout")
     return mark.args[0] if mark else TIMEOUT
@@ -96,11 +96,11 @@ def longest(item):
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(work, request, pytestconfig):
-    if reason := what_is_missing():
+    if reason := missing_requirement():
         pytest.skip(reason)
-    faulthandler.dump_traceback_later(longest(request.node) + GRACE, exit=True, file=pytestconfig.real_stderr)
+    faulthandler.dump_traceback_later(timeout_of(request.node) + GRACE, exit=True, file=pytestconfig.real_stderr)
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(f"{SOCKETS}/.lock")  # by which the helper knows that a listener runs, or has run in an earlier test
+        os.unlink(f"{SOCKETS}/.lock")  # its presence tells the helper that a listener runs
     with leftovers.nothing_left():
         yield
     faulthandler.cancel_dump_traceback_later()
@@ -108,7 +108,7 @@ def nothing_is_left(work, request, pytestconfig):
 
 @pytest.fixture
 def closing(nothing_is_left):
-    """Closes, in the end and last first, what is handed to it."""
+    """Close objects after the test, the last one first."""
     with contextlib.ExitStack() as stack:
         yield lambda thing: stack.enter_context(contextlib.closing(thing))
 
@@ -129,69 +129,69 @@ def mountpoint(work):
 
 @pytest.fixture
 def loop(source):
-    """The source as a block device."""
+    """A block device with the content of the source."""
     with loop_devices.loop_device(source) as device:
         yield device
 
 
 @pytest.fixture
 def run(closing):
-    """Starts a program."""
+    """Start a program."""
     return lambda *arguments, **options: closing(programs.Program(arguments, **options))
 
 
 @pytest.fixture
 def listen(closing):
-    """Puts a socket at the place of a subtype, where the test is the service."""
+    """Create the socket of a type, whose service is the test."""
     return lambda subtype="toy", **options: closing(Listener(subtype, **options))
 
 
 @pytest.fixture
 def start(closing, listen, source, mountpoint):
-    """Starts the helper on the source and the mountpoint, or on others, with more arguments if wanted."""
+    """Start the helper with the source, the mountpoint and additional arguments."""
 
     def start(*arguments, source=source, mountpoint=mountpoint, listener=None, **options):
-        return closing(Attempt(listener or listen(), source, mountpoint, *arguments, **options))
+        return closing(HelperSession(listener or listen(), source, mountpoint, *arguments, **options))
 
     return start
 
 
 @pytest.fixture
 def attempt(start):
-    """The same, and the handshake is done."""
+    """Start the helper and complete the handshake."""
 
     def attempt(*arguments, **options):
-        begun = start(*arguments, **options)
-        begun.handshake()
-        return begun
+        session = start(*arguments, **options)
+        session.handshake()
+        return session
 
     return attempt
 
 
 @pytest.fixture
 def recorded(attempt):
-    """A mount of a service whose server is a process of its own: the mount, and the server's pid."""
+    """Mount with a service whose server is another process. Yield the session and the pid of the server."""
 
     @contextlib.contextmanager
     def recorded(*options, **details):
-        begun = attempt(*options, **details)
-        begun.prepare()
-        with processes.forked(lambda: begun.service.send(protocol.byee(0))) as server:
-            assert begun.helper.wait().code == 0
-            yield begun, server
+        session = attempt(*options, **details)
+        session.prepare()
+        with processes.forked(lambda: session.service.send(protocol.byee(0))) as server:
+            assert session.helper.wait().code == 0
+            yield session, server
 
     return recorded
 
 
 @pytest.fixture
 def activate(closing):
-    """Starts a server as a service, where the test is the helper."""
+    """Start a server as a service whose helper is the test."""
     return lambda *server, **options: closing(FakeHelper(server, **options))
 
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory):
-    """A directory with some of everything that a filesystem holds."""
+    """A directory with files of all kinds."""
     root = tmp_path_factory.mktemp("tree")
     (root / "sub" / "deep").mkdir(parents=True)
     (root / "sub" / "bare").mkdir()
@@ -211,7 +211,7 @@ def tree(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def packed(tree, tmp_path_factory):
-    """The tree as a squashfs image."""
+    """A squashfs image of the tree."""
     path = tmp_path_factory.mktemp("image") / "tree.squashfs"
     subprocess.run(["mksquashfs", tree, path, "-quiet", "-no-progress"], check=True, timeout=60)
     return path
@@ -219,7 +219,7 @@ def packed(tree, tmp_path_factory):
 
 @pytest.fixture
 def image(packed, work):
-    """The image where everybody may read it."""
+    """A copy of the image that all users can read."""
     path = Path(shutil.copy(packed, work))
     path.chmod(0o644)
     return path
@@ -227,13 +227,13 @@ def image(packed, work):
 
 @pytest.fixture(params=SERVERS_BY_NAME.values(), ids=SERVERS_BY_NAME)
 def server(request):
-    """The command of each kind of server: one on either of libfuse's interfaces, and an unmodified one."""
+    """The command of each kind of server: two with libfsvc, one unmodified."""
     return request.param
 
 
 @pytest.fixture
 def greet(activate, image, mountpoint):
-    """Starts a server and does the handshake, with the image and the mountpoint on the command line."""
+    """Start a server and complete the handshake, with the image and the mountpoint as arguments."""
 
     def greet(server, *options, source=image, mountpoint=mountpoint):
         helper = activate(*server)
@@ -250,9 +250,9 @@ def serve(run, closing):
 
 @pytest.fixture
 def mount(run, source, mountpoint):
-    """Mounts as a person does, and gives the helper's result."""
+    """Mount as a user does. Return the result of the helper."""
 
-    def mount(*words, source=source, mountpoint=mountpoint):
-        return run(*HELPER, source, mountpoint, "-t", "fuse.toy", *words).wait()
+    def mount(*arguments, source=source, mountpoint=mountpoint):
+        return run(*HELPER, source, mountpoint, "-t", "fuse.toy", *arguments).wait()
 
     return mount

@@ -17,11 +17,11 @@ import pytest
 from kit import build_options
 
 LONG_TESTS = pathlib.Path(__file__).resolve().parents[1] / "long-tests"
-# These words show that a file of tests starts a machine.
+# A test file that contains one of these words starts a machine.
 MACHINES = ("installed_machine", "throwaway_machine", "virtual_machine", "escape_machine", "release_report", "debian_releases")
-# And this one, that it uses the sandbox of fsvc-listen.
+# A test file that contains this word uses the sandbox of fsvc-listen.
 SANDBOX = ("listener_fixtures",)
-# The files that take longest, which are started first, so that all processes end at about the same time.
+# The files that take longest are started first, so that all processes end at about the same time.
 FIRST = ("test_releases.py", "test_newcomer.py", "test_losing_nothing.py", "test_escape.py", "test_servers.py", "test_boot.py",
          "test_initramfs.py", "test_everyday.py", "test_waits.py", "test_attack_races.py", "test_fsvc_probe_machine.py")
 
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(config, items):
         wanted.append(lambda item: not has_word(item.path, SANDBOX))
     chosen = {item: all(condition(item) for condition in wanted) for item in items}
     config.hook.pytest_deselected(items=[item for item in items if not chosen[item]])
-    items[:] = sorted(filter(chosen.get, items), key=place)
+    items[:] = sorted(filter(chosen.get, items), key=sort_key)
     for item in items:
         if has_module_fixture(item):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
@@ -57,13 +57,13 @@ def is_of_this_build(item):
 
 
 def long_tests():
-    """The part and the pattern of each line of the table."""
+    """Return the part and the pattern of each line of the table."""
     rows = [line.split() for line in LONG_TESTS.read_text().splitlines() if not line.startswith("#")]
     return [(part, pattern) for part, pattern in rows]
 
 
 def is_long_enough(parts):
-    """Return a function that tells whether a test is not long, or long and in PARTS."""
+    """Return a function that returns true for a test that is not long, or that is long and in PARTS."""
     if parts is None:
         return lambda item: True
     left_out = [pattern for part, pattern in long_tests() if part not in parts.split(",")]
@@ -83,13 +83,13 @@ def has_word(path, words):
     return any(word in text for word in words)
 
 
-def place(item):
-    """The key to sort by; tests of a file stay in their order."""
+def sort_key(item):
+    """Return the sort key of a test. Tests of a file stay in their order."""
     first = FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST)
     return not has_module_fixture(item), first
 
 
 def has_module_fixture(item):
-    """Return whether the test shares a fixture with others of its file, so that one process has to run them."""
+    """Return true if the test shares a module fixture with others, so that one process must run them."""
     definitions = item._fixtureinfo.name2fixturedefs.values()
     return any(found[-1].scope == "module" for found in definitions)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A hostile caller of a set-user-ID helper swaps names while the helper looks at them."""
+"""Attacks on a set-user-ID helper: file names are swapped between their check and their use."""
 
 import contextlib
 import errno
@@ -14,16 +14,16 @@ from kit import mounts, protocol
 from kit.channel import HungUp
 from kit.programs import NOBODY
 from kit.name_swapper import racing
-from kit.attack_fixtures import mine
+from kit.attack_fixtures import make_directory
 from kit.attack_fixtures import home, refused, user  # noqa: F401: fixtures
 from kit.unprivileged_user import USER
-from kit.unprivileged_user import fuse_conf, set_user_id, user_unmounts  # noqa: F401: fixtures
+from kit.unprivileged_user import fuse_conf, set_user_id, user_umount  # noqa: F401: fixtures
 
-TRIES = 2000
+RACE_ATTEMPTS = 2000
 
 
 def try_once(user, source, mountpoint, cwd):
-    """One run of the helper, the service being polite."""
+    """Run the helper once. The service completes the session correctly."""
     helper = subprocess.Popen([*user["command"], source, mountpoint, "-n", "-t", "fuse.toy"], cwd=cwd, **USER,
                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     listener = user["listener"]
@@ -41,22 +41,22 @@ def try_once(user, source, mountpoint, cwd):
     return helper.wait(60)
 
 
-def all_tries(user, source, mountpoint, tries, allowed, cwd="/"):
-    """How many mounts there were, each of which was where it may be."""
-    landed, before = 0, set(map(str, mounts.mountinfo()))
+def count_mounts(user, source, mountpoint, tries, allowed, cwd="/"):
+    """Run the helper many times. Check that each mount is on one of the ALLOWED paths, and return the number of mounts."""
+    mount_count, before = 0, set(map(str, mounts.mountinfo()))
     for _ in range(tries):
         code = try_once(user, str(source), str(mountpoint), cwd)
         new = [mount for mount in mounts.mountinfo() if str(mount) not in before]
         assert (code == 0) == bool(new) and len(new) <= 1
         for mount in new:
             assert mount.mountpoint in map(str, allowed), f"mounted on {mount.mountpoint}"
-            take_away(allowed)
-        landed += len(new)
-    return landed
+            detach_mount(allowed)
+        mount_count += len(new)
+    return mount_count
 
 
-def take_away(names):
-    """Detaches the mount that is at one of the names, in this moment at either."""
+def detach_mount(names):
+    """Detach the mount, which is at any of the paths at this moment."""
     end = time.monotonic() + 5
     for name in itertools.cycle(names):
         assert time.monotonic() < end
@@ -64,52 +64,52 @@ def take_away(names):
             return mounts.detach(name)
 
 
-def test_a_mountpoint_that_is_swapped_for_a_symlink_is_never_followed(user, source, work, home):
-    roots = mine(work / "roots", 0, 0o755)
-    ours = mine(home / "mnt", NOBODY, 0o755)
+def test_mountpoint_swapped_for_symlink_is_not_followed(user, source, work, home):
+    roots = make_directory(work / "roots", 0, 0o755)
+    ours = make_directory(home / "mnt", NOBODY, 0o755)
     (home / "trap").symlink_to(roots)
     with racing(ours, home / "trap", **USER) as swaps:
-        landed = all_tries(user, source, ours, TRIES, [ours, home / "trap"])
-    print(f"{landed} of {TRIES} mounted, {swaps[0]} swaps")
-    assert swaps[0] > TRIES and 0 < landed < TRIES
+        mount_count = count_mounts(user, source, ours, RACE_ATTEMPTS, [ours, home / "trap"])
+    print(f"{mount_count} of {RACE_ATTEMPTS} mounted, {swaps[0]} swaps")
+    assert swaps[0] > RACE_ATTEMPTS and 0 < mount_count < RACE_ATTEMPTS
 
 
-@pytest.mark.parametrize("spelled", ["parent/mnt", "mnt"], ids=["the parent", "the working directory"])
-def test_a_parent_that_is_swapped_for_a_symlink_leads_to_nothing_of_roots(user, source, work, home, spelled):
-    mine(work / "roots", 0, 0o755)
-    mine(work / "roots" / "mnt", 0, 0o755)
-    mine(home / "parent", NOBODY, 0o755)
-    mine(home / "parent" / "mnt", NOBODY, 0o755)
+@pytest.mark.parametrize("path", ["parent/mnt", "mnt"], ids=["parent directory", "working directory"])
+def test_parent_directory_swapped_for_symlink_does_not_lead_to_directory_of_root(user, source, work, home, path):
+    make_directory(work / "roots", 0, 0o755)
+    make_directory(work / "roots" / "mnt", 0, 0o755)
+    make_directory(home / "parent", NOBODY, 0o755)
+    make_directory(home / "parent" / "mnt", NOBODY, 0o755)
     (home / "trap").symlink_to(work / "roots")
     with racing(home / "parent", home / "trap", **USER) as swaps:
-        landed = all_tries(user, source, spelled, TRIES // 4, [home / "parent" / "mnt", home / "trap" / "mnt"],
-                           cwd=home if "/" in spelled else home / "parent")
-    print(f"{landed} mounted, {swaps[0]} swaps")
-    assert swaps[0] > TRIES and 0 < landed < TRIES // 4
+        mount_count = count_mounts(user, source, path, RACE_ATTEMPTS // 4, [home / "parent" / "mnt", home / "trap" / "mnt"],
+                           cwd=home if "/" in path else home / "parent")
+    print(f"{mount_count} mounted, {swaps[0]} swaps")
+    assert swaps[0] > RACE_ATTEMPTS and 0 < mount_count < RACE_ATTEMPTS // 4
 
 
-def test_a_mountpoint_that_is_moved_away_is_mounted_on_where_it_is(attempt, user, work, home, source):
-    mine(home / "parent", NOBODY, 0o755)
-    mine(home / "parent" / "mnt", NOBODY, 0o755)
-    begun = attempt(mountpoint="mnt", cwd=home / "parent", **user)
+def test_renamed_mountpoint_is_mounted_on_at_its_new_path(attempt, user, work, home, source):
+    make_directory(home / "parent", NOBODY, 0o755)
+    make_directory(home / "parent" / "mnt", NOBODY, 0o755)
+    session = attempt(mountpoint="mnt", cwd=home / "parent", **user)
     (home / "parent").rename(home / "moved")
-    (home / "parent").symlink_to(mine(work / "roots", 0, 0o755))
-    mine(work / "roots" / "mnt", 0, 0o755)
-    begun.place = str(home / "moved" / "mnt")
-    begun.mount()
-    begun.unmount()
+    (home / "parent").symlink_to(make_directory(work / "roots", 0, 0o755))
+    make_directory(work / "roots" / "mnt", 0, 0o755)
+    session.absolute_mountpoint = str(home / "moved" / "mnt")
+    session.mount()
+    session.unmount()
 
 
-def test_a_source_that_is_swapped_for_a_symlink_never_shows_roots_bytes(attempt, user, source, work, home):
+def test_source_swapped_for_symlink_does_not_give_access_to_file_of_root(attempt, user, source, work, home):
     secret = work / "secret"
-    secret.write_text("root's own")
+    secret.write_text("secret")
     secret.chmod(0o600)
     ours = source.rename(home / "image")
     (home / "trap").symlink_to(secret)
     outcome = {0: 0, errno.EACCES: 0}
     with racing(ours, home / "trap", **USER) as swaps:
         opened = 0
-        while opened < TRIES:
+        while opened < RACE_ATTEMPTS:
             service = attempt(source=ours, **user).service
             with contextlib.suppress(HungUp):
                 for _ in range(100):
@@ -121,4 +121,4 @@ def test_a_source_that_is_swapped_for_a_symlink_never_shows_roots_bytes(attempt,
                         service.drop(found.descriptor)
             service.hang_up()
     print(outcome, swaps)
-    assert swaps[0] > TRIES and all(outcome.values())
+    assert swaps[0] > RACE_ATTEMPTS and all(outcome.values())

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Machines whose root filesystem is a FUSE server's, contained, from an initramfs without a shell or a systemd.
+"""Machines with the root filesystem on a contained FUSE server. The initramfs contains no shell and no systemd.
 
-The initramfs holds the static executable, links to it, a FUSE server of Debian's, and an init that does what a few
-lines say. They mount the disk through the service, switch to it, run a program of its, and shut down in the order in
-which nothing is lost.
+The initramfs contains the static executable with links to it, a FUSE server of Debian, and an init that runs a few
+commands: mount the disk through the service, switch to it, run a program, and shut down in the correct order.
 """
 
 import os
@@ -16,9 +15,9 @@ import pytest
 from kit import debian_kernels, initramfs, virtual_machine
 from kit.build_options import REPOSITORY
 
-pytestmark = pytest.mark.timeout(900)  # a kernel is fetched first, and boots may be emulated
+pytestmark = pytest.mark.timeout(900)  # downloads a kernel, and boots may be emulated
 
-FIRST = """
+INITRAMFS_SCRIPT = """
 mount proc proc /proc
 mount sysfs sysfs /sys
 mount devtmpfs dev /dev
@@ -33,27 +32,27 @@ copy /bin/fsvc /run/initramfs/bin/fsvc-umount
 copy /etc/boot.last /run/initramfs/etc/boot
 switch /root /sbin/init
 """
-SECOND = """
+ROOT_SCRIPT = """
 run /bin/cat /etc/message
 {work}
 end
 leave /run/initramfs /init
 """
-LAST = """
+SHUTDOWN_SCRIPT = """
 unmount /oldroot/dev /oldroot/proc /oldroot/sys /oldroot/run
 run /bin/fsvc-umount /oldroot
 drain
 say unmounted
 """
-NOTHING = "0" * 16
-SPARED = f"spared: CapPrm: {NOTHING} CapBnd: {NOTHING} NoNewPrivs: 1 Seccomp: 2 "  # fsvc-open, and the server
-LACKS = {"bullseye": ["Landlock"], "bookworm": [], "sid": []}
-MESSAGE = "these are the words on the disk"
+NO_CAPABILITIES = "0" * 16
+SURVIVOR_MESSAGE = f"kept: CapPrm: {NO_CAPABILITIES} CapBnd: {NO_CAPABILITIES} NoNewPrivs: 1 Seccomp: 2 "  # of both processes
+MISSING_LAYERS = {"bullseye": ["Landlock"], "bookworm": [], "sid": []}
+MESSAGE = "this text is on the disk"
 
 
 @pytest.fixture(scope="session")
 def executable(tmp_path_factory):
-    """The static executable, linked with musl; and what it is tested by."""
+    """The static executable, linked with musl, and the test programs."""
     build = tmp_path_factory.mktemp("boot") / "build"
     options = ["-Dstatic=true", "--prefix=/usr"]
     for command in ["meson", "setup", build, REPOSITORY, *options], ["ninja", "-C", build, "fsvc", "test/boot/init"]:
@@ -66,7 +65,7 @@ def executable(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def init(executable):
-    """The one program beside the executable: what a shell would do."""
+    """The init program of the machine, which replaces a shell."""
     return executable.parent / "test" / "boot" / "init"
 
 
@@ -80,20 +79,20 @@ def kernel(request):
 
 @pytest.fixture
 def boot(work, kernel, request):
-    """Boots into an initramfs from an image, and all is as it is to be."""
+    """Boot from an image, and check the messages."""
 
     def boot(initramfs, image):
         said, console = virtual_machine.boot(kernel, initramfs, image)
-        assert said == [SPARED, SPARED, "unmounted", "off"] and MESSAGE in console, console
+        assert said == [SURVIVOR_MESSAGE, SURVIVOR_MESSAGE, "unmounted", "off"] and MESSAGE in console, console
         release = request.node.callspec.params["kernel"]
-        assert re.findall(r"warning: (.+?) \(Linux [0-9.]+\) is not available", console) == LACKS[release], console
+        assert re.findall(r"warning: (.+?) \(Linux [0-9.]+\) is not available", console) == MISSING_LAYERS[release], console
 
     return boot
 
 
 @pytest.fixture
 def initramfs(work, kernel, executable, init):
-    def initramfs(server, **words):
+    def initramfs(server, **fields):
         tree = initramfs.Tree(work / "initramfs")
         tree.add(init, "/init")
         tree.add(executable, "/bin/fsvc")
@@ -104,8 +103,8 @@ def initramfs(work, kernel, executable, init):
         for module in kernel.modules:
             tree.add(module, f"/modules/{module.name}")
         modules = "\n".join(f"load /modules/{module.name}" for module in kernel.modules)
-        tree.write("/etc/boot", FIRST.format(modules=modules, **words))
-        tree.write("/etc/boot.last", LAST)
+        tree.write("/etc/boot", INITRAMFS_SCRIPT.format(modules=modules, **fields))
+        tree.write("/etc/boot.last", SHUTDOWN_SCRIPT)
         return tree.cpio(work / "initramfs.cpio")
 
     return initramfs
@@ -113,7 +112,7 @@ def initramfs(work, kernel, executable, init):
 
 @pytest.fixture
 def root(work, init):
-    """The files of a small system."""
+    """The files of a small root filesystem."""
     tree = initramfs.Tree(work / "root")
     tree.add(init, "/sbin/init")
     tree.add_program("/bin/cat")
@@ -128,16 +127,16 @@ def output(*command):
     return done.stdout
 
 
-def test_from_a_squashfs_image_a_machine_boots_and_shuts_down(work, boot, initramfs, root):
-    root.write("/etc/boot", SECOND.format(work=""))
+def test_machine_boots_from_squashfs_and_shuts_down(work, boot, initramfs, root):
+    root.write("/etc/boot", ROOT_SCRIPT.format(work=""))
     image = work / "root.squashfs"
     subprocess.run(["mksquashfs", root.root, image, "-quiet", "-no-progress", "-all-root"], check=True)
     boot(initramfs(shutil.which("squashfuse"), type="squashfs", options="ro",
                    listen="--read-only squashfs -- squashfuse -f"), image)
 
 
-def test_a_machine_writes_to_an_ext4_image_which_is_clean_afterwards(work, boot, initramfs, root):
-    root.write("/etc/boot", SECOND.format(work="write /var/written kept"))
+def test_ext4_root_filesystem_is_clean_after_shutdown(work, boot, initramfs, root):
+    root.write("/etc/boot", ROOT_SCRIPT.format(work="write /var/written kept"))
     image = work / "root.ext4"
     subprocess.run(["mkfs.ext4", "-q", "-d", root.root, "-E", "root_owner=0:0", image, "64M"], check=True)
     boot(initramfs(shutil.which("fuse2fs"), type="ext4", options="rw", listen="ext4 -- fuse2fs -f"), image)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The completions of bash, zsh and fish, as these shells find and use them: the same words as --help and the pages."""
+"""Completions of bash, zsh and fish. The expected words are those of --help and of the manual pages."""
 
 import re
 import shutil
@@ -8,11 +8,11 @@ import pytest
 
 from kit import mounts
 from kit.fake_helper import SERVERS_BY_NAME
-from kit.manual_pages import applets, documented, offered, told
+from kit.manual_pages import applets, page_options, help_options, help_text
 from kit.shell_completion import SHELLS
 from test_library import installed  # noqa: F401
 
-OWN = [name for name in applets() if name.startswith(("fsvc-", "fuservicemount3"))]  # the others' names are libfuse's
+OWN = [name for name in applets() if name.startswith(("fsvc-", "fuservicemount3"))]  # the other names belong to libfuse
 
 
 @pytest.fixture(params=SHELLS.values(), ids=SHELLS.keys())
@@ -25,8 +25,8 @@ def shell(request, installed, work, closing):  # noqa: F811
     return closing(request.param(installed, home))
 
 
-def begin(applet):
-    """How its command line begins."""
+def command_of(applet):
+    """Return the beginning of a command line for the applet."""
     return applet if applet in OWN or applet == "fsvc" else f"fsvc {applet}"
 
 
@@ -35,35 +35,35 @@ def names(candidates):
 
 
 @pytest.mark.parametrize("applet", ["fsvc", *applets()])
-def test_the_options_are_those_of_the_help_and_of_the_page(shell, applet):
-    found = names(shell.complete(f"{begin(applet)} -") + shell.complete(f"{begin(applet)} --"))
-    assert found == offered(applet) == {option for option in documented(applet) if option[0] == "-"}
+def test_completed_options_are_those_of_help_and_manual_page(shell, applet):
+    found = names(shell.complete(f"{command_of(applet)} -") + shell.complete(f"{command_of(applet)} --"))
+    assert found == help_options(applet) == {option for option in page_options(applet) if option[0] == "-"}
 
 
-def test_the_executable_completes_its_applets(shell):
+def test_fsvc_completes_names_of_applets(shell):
     assert set(shell.complete("fsvc ")) == set(applets())
 
 
-def test_an_applet_is_the_same_behind_the_executables_name(shell):
+def test_applet_is_completed_after_fsvc_as_by_its_own_name(shell):
     assert shell.complete("fsvc fsvc-umount -") == shell.complete("fsvc-umount -")
 
 
 # values
 
 
-def lines_that_want(word):
-    """Command lines at whose end an applet's help wants this: behind an option, or as the usage has it."""
+def command_lines_for(word):
+    """Return command lines whose next word is of this kind, by the usage or the options in --help."""
     found = []
     for applet in applets():
-        usage = re.sub(r"--?[A-Za-z][\w-]*[ =][A-Z]+", "", told(applet).partition("\n\n")[0])
-        options = re.findall(rf"^  (-[\w-]+)[^\n]*? {word}(?:  |$)", told(applet), re.MULTILINE)
-        found += [f"{begin(applet)} {option} " for option in options]
-        found += [f"{begin(applet)} "] if re.search(rf"[\s[]{word}(?=[\].\s]|$)", usage) else []
+        usage = re.sub(r"--?[A-Za-z][\w-]*[ =][A-Z]+", "", help_text(applet).partition("\n\n")[0])
+        options = re.findall(rf"^  (-[\w-]+)[^\n]*? {word}(?:  |$)", help_text(applet), re.MULTILINE)
+        found += [f"{command_of(applet)} {option} " for option in options]
+        found += [f"{command_of(applet)} "] if re.search(rf"[\s[]{word}(?=[\].\s]|$)", usage) else []
     return found
 
 
-@pytest.mark.parametrize("line", lines_that_want("TYPE"))
-def test_types_are_those_of_the_services_that_are_there(shell, listen, line):
+@pytest.mark.parametrize("line", command_lines_for("TYPE"))
+def test_types_of_existing_services_are_completed(shell, listen, line):
     assert shell.complete(line) == []
     listen("toy"), listen("train")
     assert sorted(shell.complete(line)) == ["toy", "train"]
@@ -72,37 +72,37 @@ def test_types_are_those_of_the_services_that_are_there(shell, listen, line):
 
 
 @pytest.mark.parametrize("line", ["fuservicemount3 -o ", "fsvc mount.fuse3 -o "])
-def test_mount_options_of_fsvcs_own_are_completed_in_a_list(shell, line):
+def test_fsvc_mount_options_are_completed_in_list(shell, line):
     found = names(shell.complete(f"{line}fsvc.t") + shell.complete(f"{line}ro,fsvc.f"))
     assert found == {"fsvc.timeout", "ro,fsvc.file"}
 
 
-def test_columns_are_completed_in_a_list(shell):
-    for line in lines_that_want("COLUMNS"):
-        columns = {word for text in re.findall(r"\nColumns.*?\n\n", told(line.split()[0]), re.DOTALL)
+def test_columns_are_completed_in_list(shell):
+    for line in command_lines_for("COLUMNS"):
+        columns = {word for text in re.findall(r"\nColumns.*?\n\n", help_text(line.split()[0]), re.DOTALL)
                    for word in re.findall(r"\b[A-Z]+\b", text)}
         assert set(shell.complete(line)) == columns != set()
         assert shell.complete(f"{line}TYPE,TARG") == ["TYPE,TARGET"]
 
 
-def test_files_are_completed_where_they_are_wanted(shell):
+def test_file_operands_are_completed(shell):
     assert shell.complete("fuservicemount3 so") == ["some.img"]
     assert shell.complete("fsvc-umount so") == ["some.img"]
 
 
 @pytest.mark.parametrize("applet", applets())
-def test_files_are_completed_behind_an_option(shell, applet):
-    for option in re.findall(r"^  (?:-\w, )?(-[\w-]+[ =])(?:PATH|FILE|SOCKET|NAMESPACE)(?=  |$)", told(applet), re.M):
-        found = shell.complete(f"{begin(applet)} {option}so")
+def test_file_arguments_of_options_are_completed(shell, applet):
+    for option in re.findall(r"^  (?:-\w, )?(-[\w-]+[ =])(?:PATH|FILE|SOCKET|NAMESPACE)(?=  |$)", help_text(applet), re.M):
+        found = shell.complete(f"{command_of(applet)} {option}so")
         assert [word.removeprefix(option) for word in found] == ["some.img"]
 
 
-def test_a_server_is_a_command_and_has_words_of_its_own(shell):
+def test_server_of_fsvc_open_is_completed_as_command(shell):
     assert "squashfuse" in shell.complete("fsvc-open --read-only -- squashfus")
     assert shell.complete("fsvc-open -- squashfuse so") == ["some.img"]
 
 
-def test_what_is_mounted_is_completed(shell, serve, mount, mountpoint):
+def test_mountpoints_are_completed_by_fsvc_umount(shell, serve, mount, mountpoint):
     others = [found.mountpoint for found in mounts.mountinfo() if found.type.startswith(("fuse.", "fuseblk"))]
     serve(*SERVERS_BY_NAME["single_file_ll"])
     assert mount().code == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The exit statuses of the header are those of the manual pages."""
+"""The exit statuses in the header and in the manual pages are the same."""
 
 import re
 
@@ -8,7 +8,7 @@ import pytest
 from kit import exit_status
 from kit.manual_pages import page, sections
 
-# mount.fuse3 unmounts nothing, and has one target.
+# mount.fuse3 does not unmount, and has only one mountpoint.
 ONLY_UMOUNT = {"MOUNT_EXIT_INTERRUPTED", "MOUNT_EXIT_SOME_FAILED"}
 STATUSES = {
     "fuservicemount3": exit_status.HELPER,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""fsvc-listen limits all processes of a mount together, where cgroups of version 2 are: in a virtual machine."""
+"""cgroup v2 limits of fsvc-listen, which apply to all processes of a service together, in a virtual machine."""
 
 import re
 import shutil
@@ -10,9 +10,9 @@ import pytest
 from kit import debian_kernels, initramfs, virtual_machine
 from test_boot import executable, init  # noqa: F401: fixtures
 
-pytestmark = pytest.mark.timeout(900)  # a kernel is fetched first, and boots may be emulated
+pytestmark = pytest.mark.timeout(900)  # downloads a kernel, and boots may be emulated
 
-BOOT = """
+BOOT_SCRIPT = """
 mount proc proc /proc
 mount devtmpfs dev /dev
 mount tmpfs run /run mode=755
@@ -40,7 +40,7 @@ say over
 
 @pytest.fixture(scope="module")
 def console(executable, init, tmp_path_factory):
-    """What a machine has shown that has made one mount, and unmounted it."""
+    """Boot a machine that mounts and unmounts once. Return its console output."""
     try:
         kernel = debian_kernels.fetch(debian_kernels.RELEASES[1])
     except debian_kernels.NoMirror as reason:
@@ -57,7 +57,7 @@ def console(executable, init, tmp_path_factory):
     tree.directories("/mnt", "/tmp")
     for module in kernel.modules:
         tree.add(module, f"/modules/{module.name}")
-    tree.write("/etc/boot", BOOT.format(modules="\n".join(f"load /modules/{each.name}" for each in kernel.modules)))
+    tree.write("/etc/boot", BOOT_SCRIPT.format(modules="\n".join(f"load /modules/{each.name}" for each in kernel.modules)))
     image = work / "image"
     subprocess.run(["mksquashfs", tree.root / "etc", image, "-quiet", "-no-progress"], check=True)
     said, console = virtual_machine.boot(kernel, tree.cpio(work / "initramfs.cpio"), image)
@@ -66,27 +66,27 @@ def console(executable, init, tmp_path_factory):
 
 
 def between(console, first, second):
-    return console.partition(f"BOOT: {first}\n")[2].partition(f"BOOT: {second}")[0]
+    return console.partition(f"BOOT_SCRIPT: {first}\n")[2].partition(f"BOOT_SCRIPT: {second}")[0]
 
 
-def test_no_piece_is_missing(console):
+def test_no_layer_is_missing(console):
     assert "without" not in console
 
 
-def test_a_mount_has_a_cgroup_with_limits(console):
+def test_service_has_cgroup_with_limits(console):
     found = dict(re.findall(r"^/cgroup/fsvc/[0-9.]+/([\w.]+):(.*)$", between(console, "limits", "processes"), re.M))
     assert found == {"memory.max": str(48 << 20), "memory.swap.max": "0", "pids.max": "30"}
 
 
-def test_all_its_processes_are_in_there(console):
+def test_all_processes_of_service_are_in_cgroup(console):
     counts = re.findall(r"^/cgroup/fsvc/[0-9.]+/cgroup.procs:(\d+)$", between(console, "processes", "afterwards"), re.M)
     assert counts == ["2"]  # fsvc-open and the server
 
 
-def test_nothing_is_left_of_it(console):
+def test_cgroup_is_removed_after_unmount(console):
     assert between(console, "afterwards", "later") == "/cgroup/fsvc\n"
 
 
-def test_a_later_listener_removes_what_is_left_of_one_that_has_ended(console):
-    """No process has the number 99999 there; and what has no process yet of one that lives stays."""
+def test_listener_removes_cgroups_of_listeners_that_have_exited(console):
+    """The process ID 99999 does not exist. An empty cgroup of a running process stays."""
     assert between(console, "later", "over").split() == ["/cgroup/fsvc", "/cgroup/fsvc/1.0.0"]

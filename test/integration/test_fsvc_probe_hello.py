@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""fsvc-probe --hello speaks with services as the helper does, and believes none of them."""
+"""fsvc-probe --hello connects to services and checks their replies."""
 
 import contextlib
 import json
@@ -17,11 +17,11 @@ from kit.probe_fixtures import FAILED, HOSTILE, PROBE, TYPE, directory_as, print
 from kit.programs import AS_NOBODY, NOBODY
 
 
-def greet(run, *words):
-    return run(*PROBE, "--json", "--hello", *words)
+def start_probe(run, *arguments):
+    return run(*PROBE, "--json", "--hello", *arguments)
 
 
-def answer_of(program, code):
+def finish_probe(program, code):
     result = program.wait()
     assert result.code == code, result
     assert printable(result.output) and printable(result.errors)
@@ -29,15 +29,15 @@ def answer_of(program, code):
     return row
 
 
-@pytest.mark.parametrize("words", [[], [TYPE]], ids=["all", "one"])
-def test_a_polite_service_is_left_after_its_answer(listen, run, words):
+@pytest.mark.parametrize("arguments", [[], [TYPE]], ids=["all", "one"])
+def test_probe_disconnects_after_reply_of_service(listen, run, arguments):
     listener = listen(TYPE)
-    program = greet(run, *words)
+    program = start_probe(run, *arguments)
     service = listener.accept()
     assert service.receive_hello() == (1, 1, 0)
     time.sleep(0.2)
     service.send(protocol.last())
-    row = answer_of(program, 0)
+    row = finish_probe(program, 0)
     assert list(row) == ["type", "state", "version", "time", "failure"]
     assert (row["state"], row["version"], row["failure"]) == ("ready", 1, None)
     assert 0.2 <= row["time"] < 30
@@ -45,67 +45,67 @@ def test_a_polite_service_is_left_after_its_answer(listen, run, words):
     service.close()
 
 
-LIES = {
-    "another version": (protocol.last(7), 7, "speaks version 7 of the protocol, not 1"),
+INVALID_REPLIES = {
+    "other version": (protocol.last(7), 7, "speaks version 7 of the protocol, not 1"),
     "no version": (protocol.last(0), None, "does not speak the protocol"),
     "padding": (protocol.last(padding=1), None, "does not speak the protocol"),
     "too short": (protocol.last()[:-1], None, "does not speak the protocol"),
     "too long": (protocol.last() + b"x", None, "does not speak the protocol"),
     "very long": (b"LAST" + b"x" * 65536, None, "does not speak the protocol"),
     "control characters": (HOSTILE.encode(), None, "does not speak the protocol"),
-    "a command": (protocol.open_command("/etc/shadow"), None, "does not speak the protocol"),
-    "an echo": (protocol.hello(1, 1, 0), None, "does not speak the protocol"),
-    "a reply": (protocol.reply(), None, "does not speak the protocol"),
+    "command": (protocol.open_command("/etc/shadow"), None, "does not speak the protocol"),
+    "echo of the packet": (protocol.hello(1, 1, 0), None, "does not speak the protocol"),
+    "other reply": (protocol.reply(), None, "does not speak the protocol"),
 }
 
 
-@pytest.mark.parametrize("packet, version, failure", LIES.values(), ids=LIES)
-def test_a_service_that_lies_is_told_from_one(listen, run, packet, version, failure):
+@pytest.mark.parametrize("packet, version, failure", INVALID_REPLIES.values(), ids=INVALID_REPLIES)
+def test_invalid_reply_is_failure(listen, run, packet, version, failure):
     listener = listen(TYPE)
-    program = greet(run, TYPE)
+    program = start_probe(run, TYPE)
     service = listener.accept()
     service.receive_hello()
     service.send(packet)
-    row = answer_of(program, FAILED)
+    row = finish_probe(program, FAILED)
     assert (row["version"], row["failure"]) == (version, failure)
     assert service.has_ended()
     service.close()
 
 
-def test_a_descriptor_with_the_answer_is_not_taken(listen, run):
+def test_descriptor_in_reply_is_not_received(listen, run):
     listener = listen(TYPE)
-    program = greet(run, TYPE)
+    program = start_probe(run, TYPE)
     service = listener.accept()
     service.receive_hello()
     with contextlib.suppress(PermissionError), open("/dev/null") as null:
         service.send(protocol.last(), null.fileno())
-        assert answer_of(program, 0)["version"] == 1
+        assert finish_probe(program, 0)["version"] == 1
     service.close()
 
 
-def test_a_service_that_hangs_up_is_told(listen, run):
+def test_service_that_hangs_up_is_failure(listen, run):
     listener = listen(TYPE)
-    program = greet(run, TYPE)
+    program = start_probe(run, TYPE)
     listener.accept().close()
-    assert answer_of(program, FAILED)["failure"] == "closed the connection without an answer"
+    assert finish_probe(program, FAILED)["failure"] == "closed the connection without an answer"
 
 
 @pytest.mark.parametrize("how", ["silent", "not accepting", "full"])
-def test_a_service_without_an_answer_has_its_time(listen, run, closing, how):
+def test_service_without_reply_is_failure_after_timeout(listen, run, closing, how):
     listener = listen(TYPE, backlog=0 if how == "full" else 8)
     if how == "full":
         closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)).connect(listener.path)
-    program = greet(run, "--timeout", "1", TYPE)
+    program = start_probe(run, "--timeout", "1", TYPE)
     service = listener.accept() if how == "silent" else None
-    row = answer_of(program, FAILED)
+    row = finish_probe(program, FAILED)
     assert row["failure"] == "no answer within 1 s" and row["version"] is None and 1 <= row["time"] < 20
     if service:
         service.close()
 
 
-def test_one_that_fails_does_not_keep_the_others(listen, run):
+def test_service_without_reply_does_not_delay_others(listen, run):
     quick, slow = listen(f"{TYPE}2"), listen(TYPE)
-    program = greet(run, "--timeout", "1")
+    program = start_probe(run, "--timeout", "1")
     service = quick.accept()
     service.receive_hello()
     service.send(protocol.last())
@@ -115,14 +115,14 @@ def test_one_that_fails_does_not_keep_the_others(listen, run):
     service.close()
 
 
-def test_services_are_waited_for_at_the_same_time(listen, run):
-    """The last one's time is its own, whoever hangs before it."""
+def test_all_services_share_one_timeout(listen, run):
+    """The time of each service does not include the time of others."""
     for name in "abc":
         listen(TYPE + name)
     full, polite = listen(f"{TYPE}d", backlog=0), listen(f"{TYPE}e")
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as other:
         other.connect(full.path)
-        program = greet(run, "--timeout", "5")
+        program = start_probe(run, "--timeout", "5")
         service = polite.accept()
         service.receive_hello()
         service.send(protocol.last())
@@ -134,7 +134,7 @@ def test_services_are_waited_for_at_the_same_time(listen, run):
     service.close()
 
 
-def test_a_person_is_told_what_takes_long(listen):
+def test_progress_message_is_printed_on_terminal(listen):
     listen(TYPE)
     listen(f"{TYPE}2")
     terminal, other = pty.openpty()
@@ -145,38 +145,38 @@ def test_a_person_is_told_what_takes_long(listen):
     os.close(terminal)
 
 
-def test_a_queue_that_is_full_is_tried_again(listen, run):
+def test_full_queue_of_socket_is_tried_again(listen, run):
     listener = listen(TYPE, backlog=0)
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as other:
         other.connect(listener.path)
-        program = greet(run, TYPE)
+        program = start_probe(run, TYPE)
         time.sleep(0.5)
         listener.accept().close()
         service = listener.accept()
         service.receive_hello()
         service.send(protocol.last())
-        assert answer_of(program, 0)["time"] >= 0.5
+        assert finish_probe(program, 0)["time"] >= 0.5
     service.close()
 
 
-def test_a_service_that_is_not_safe_is_not_spoken_to(listen, run):
+def test_unsafe_service_is_not_connected_to(listen, run):
     listener = listen(TYPE)
     with directory_as(NOBODY, 0o755):
-        row = answer_of(greet(run, TYPE), FAILED)
+        row = finish_probe(start_probe(run, TYPE), FAILED)
     assert row["state"] == "unsafe" and "users other than root" in row["failure"]
     assert not listener.waits(0.2)
 
 
-def test_who_may_not_write_to_the_socket_reads_so(listen, run):
+def test_socket_without_write_permission_is_refused(listen, run):
     listen(TYPE, mode=0o220)
     program = run(*AS_NOBODY, *PROBE, "--json", "--hello", TYPE)
-    row = answer_of(program, FAILED)
+    row = finish_probe(program, FAILED)
     assert (row["state"], row["failure"]) == ("refused", "Permission denied")
 
 
-def test_it_can_be_interrupted(listen, run):
+def test_probe_can_be_interrupted(listen, run):
     listener = listen(TYPE)
-    program = greet(run, TYPE)
+    program = start_probe(run, TYPE)
     service = listener.accept()
     service.receive_hello()
     program.process.terminate()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""fsvc-probe in a machine with a real systemd: units, limits, sandboxes, and what is mounted."""
+"""fsvc-probe in a machine with systemd: units, limits, sandboxes and mounts."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from kit.waiting import wait_for
 
 UNITS = "/etc/systemd/system"
 USER = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
-STRANGER = ("setpriv", "--reuid=4242", "--regid=4242", "--clear-groups")  # whom the bus does not know
+UNKNOWN_USER = ("setpriv", "--reuid=4242", "--regid=4242", "--clear-groups")  # a user that does not exist, which the bus refuses
 HOSTILE = "evil\x1b[2Jred"
 
 
@@ -29,33 +29,33 @@ def machine():
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays(machine):
+def nothing_is_left(machine):
     yield
     for mount in reversed(mounts.mountinfo(machine.leader)):
         if mount.type.startswith("fuse"):
             machine.run("umount", mount.mountpoint)
-    wait_for(lambda: services_that_run(machine) == [], 30, "the end of all services")
+    wait_for(lambda: running_services(machine) == [], 30, "the end of all services")
     assert machine.run("systemctl", "--failed", "--plain", "--no-legend").stdout == ""
 
 
-def services_that_run(machine):
+def running_services(machine):
     listed = machine.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "fsvc-*.service").stdout
     return [line.split()[0] for line in listed.splitlines()]
 
 
-def probe(machine, *words, user=(), of="services", code=0):
-    done = machine.run(*user, "fsvc-probe", "--json", *words, check=False)
+def probe(machine, *arguments, user=(), of="services", code=0):
+    done = machine.run(*user, "fsvc-probe", "--json", *arguments, check=False)
     assert (done.returncode, done.stderr) == (code, ""), done
     return json.loads(done.stdout)[of]
 
 
-def the_row(machine, kind, *words, **options):
-    row, = [row for row in probe(machine, *words, **options) if row["type"] == kind]
+def service_row(machine, kind, *arguments, **options):
+    row, = [row for row in probe(machine, *arguments, **options) if row["type"] == kind]
     return row
 
 
-def mount(machine, target="/images/mnt", kind="squashfs", *words):
-    machine.run("fuservicemount3", "/images/small.img", target, "-t", kind, *words)
+def mount(machine, target="/images/mnt", kind="squashfs", *arguments):
+    machine.run("fuservicemount3", "/images/small.img", target, "-t", kind, *arguments)
 
 
 def write_units(machine, name, listen, service=None, lines=""):
@@ -77,16 +77,16 @@ def remove_units(machine, name, listen=""):
 # services
 
 
-def test_a_socket_that_is_stopped_listens_no_more(machine):
+def test_stopped_socket_is_not_listening(machine):
     machine.run("systemctl", "stop", "fsvc-squashfs.socket")
     try:
-        row = the_row(machine, "squashfs")
+        row = service_row(machine, "squashfs")
         assert (row["state"], row["enabled"], row["limit"]) == ("not-listening", "enabled", 4096)
     finally:
         machine.run("systemctl", "start", "fsvc-squashfs.socket")
 
 
-def test_each_installed_socket_has_a_row(machine):
+def test_all_installed_socket_units_are_listed(machine):
     installed = machine.run("systemctl", "list-unit-files", "--no-legend", "fsvc-*.socket").stdout
     units = {line.split()[0]: line.split()[1] for line in installed.splitlines()}
     rows = probe(machine)
@@ -96,28 +96,28 @@ def test_each_installed_socket_has_a_row(machine):
     assert all(row["socket"] == f"/run/filesystems/{row['type']}" for row in rows)
 
 
-def test_what_runs_is_told_from_what_is_installed(machine):
-    assert the_row(machine, "squashfs") == {
+def test_probe_marks_types_with_running_services(machine):
+    assert service_row(machine, "squashfs") == {
         "type": "squashfs", "state": "ready", "socket": "/run/filesystems/squashfs", "unit": "fsvc-squashfs.socket",
         "enabled": "enabled", "mounts": 0, "limit": 4096, "server": "squashfuse"}
-    assert the_row(machine, "ext4") == {
+    assert service_row(machine, "ext4") == {
         "type": "ext4", "state": "not-listening", "socket": "/run/filesystems/ext4", "unit": "fsvc-ext4.socket",
         "enabled": "disabled", "mounts": 0, "limit": 4096, "server": "fuse2fs"}
-    assert the_row(machine, "single_file_ll")["server"] == "single_file_ll"  # one without fsvc-open
+    assert service_row(machine, "single_file_ll")["server"] == "single_file_ll"  # a server without fsvc-open
 
 
-def test_it_starts_nothing_and_loads_nothing(machine):
+def test_probe_starts_and_loads_no_units(machine):
     before = machine.run("systemctl", "list-units", "--all", "--plain", "--no-legend").stdout
     jobs = machine.run("journalctl", "-o", "cat", "-u", "fsvc-*").stdout
-    for words in [], ["-O"], ["squashfs"], ["-m"]:
-        machine.run("fsvc-probe", *words)
+    for arguments in [], ["-O"], ["squashfs"], ["-m"]:
+        machine.run("fsvc-probe", *arguments)
     wait_for(lambda: machine.run("systemctl", "list-units", "--all", "--plain", "--no-legend").stdout == before)
     assert machine.run("journalctl", "-o", "cat", "-u", "fsvc-*").stdout == jobs
 
 
-def test_an_ordinary_user_sees_the_same_but_for_the_rights(machine):
+def test_unprivileged_user_sees_same_services_as_refused(machine):
     rows = probe(machine, user=USER)
-    assert the_row(machine, "squashfs", user=USER)["state"] == "refused"
+    assert service_row(machine, "squashfs", user=USER)["state"] == "refused"
     assert [row | {"state": ""} for row in rows] == [row | {"state": ""} for row in probe(machine)]
     for user, code in ((), 0), (USER, 1):
         assert machine.run(*user, "fsvc-probe", "--check", "squashfs", check=False).returncode == code
@@ -127,13 +127,13 @@ def test_an_ordinary_user_sees_the_same_but_for_the_rights(machine):
 def test_mounts_are_counted(machine):
     mount(machine)
     mount(machine, "/images/other")
-    row = the_row(machine, "squashfs", "-O")
+    row = service_row(machine, "squashfs", "-O")
     assert (row["mounts"], row["connections"]) == (2, 2)
 
 
 @contextlib.contextmanager
 def drop_in(machine, unit, text):
-    """What an administrator adds to a unit."""
+    """Add a drop-in to a unit, as an administrator does."""
     path = machine.path(f"{UNITS}/{unit}.d/50-ours.conf")
     path.parent.mkdir()
     path.write_text(text)
@@ -145,52 +145,52 @@ def drop_in(machine, unit, text):
         machine.run("systemctl", "daemon-reload")
 
 
-def test_a_limit_of_the_administrators_is_shown(machine):
+def test_limit_of_drop_in_is_shown(machine):
     with drop_in(machine, "fsvc-squashfs.socket", "[Socket]\nMaxConnections=7\n"):
-        assert the_row(machine, "squashfs")["limit"] == 7
+        assert service_row(machine, "squashfs")["limit"] == 7
 
 
-def test_a_masked_unit_is_said_to_be(machine):
+def test_masked_unit_is_shown_as_masked(machine):
     machine.run("systemctl", "mask", "fsvc-zip.socket")
     try:
-        row = the_row(machine, "zip")
+        row = service_row(machine, "zip")
         assert (row["enabled"], row["state"]) == ("masked", "not-listening")
     finally:
         machine.run("systemctl", "unmask", "fsvc-zip.socket")
 
 
 @pytest.mark.parametrize("name", ["fsvc-net-probe", "elsewhere"])
-def test_a_unit_is_known_by_where_it_listens(machine, name):
+def test_unit_is_found_by_its_socket_path(machine, name):
     write_units(machine, name, "/run/filesystems/probed", "ExecStart=/usr/bin/own-server --fast", "Accept=yes")
     machine.run("systemctl", "start", f"{name}.socket")
     try:
-        row = the_row(machine, "probed")
+        row = service_row(machine, "probed")
         assert (row["unit"], row["enabled"], row["server"]) == (f"{name}.socket", "static", "own-server")
         assert row["state"] == "ready"
     finally:
         remove_units(machine, name, "/run/filesystems/probed")
 
 
-def test_a_socket_without_a_unit_is_shown_too(machine):
+def test_socket_without_unit_is_shown(machine):
     program = """if True:
         import socket, subprocess
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        door.bind("/run/filesystems/alone")
-        door.listen()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind("/run/filesystems/alone")
+        listener.listen()
         print(subprocess.run(["fsvc-probe", "-J"], capture_output=True, text=True).stdout)"""
     rows = json.loads(machine.run("/usr/bin/python3", "-c", program).stdout)["services"]
     row, = [row for row in rows if row["type"] == "alone"]
     assert (row["state"], row["unit"], row["enabled"], row["limit"], row["server"]) == ("ready", *[None] * 4)
-    assert the_row(machine, "alone")["state"] == "not-listening"
+    assert service_row(machine, "alone")["state"] == "not-listening"
     machine.path("/run/filesystems/alone").unlink()
 
 
-def test_a_type_that_is_hostile_to_the_terminal_is_shown_harmlessly(machine):
+def test_control_characters_of_type_and_unit_are_escaped(machine):
     write_units(machine, "fsvc-evil", f"/run/filesystems/{HOSTILE}", "ExecStart=/usr/bin/evil\x1b]0;title\x07")
     machine.run("systemctl", "start", "fsvc-evil.socket")
     try:
-        for words in [], ["-r"], ["-J"], ["-O"], [HOSTILE], ["--hello", HOSTILE]:
-            done = machine.run("fsvc-probe", *words, check=False)
+        for arguments in [], ["-r"], ["-J"], ["-O"], [HOSTILE], ["--hello", HOSTILE]:
+            done = machine.run("fsvc-probe", *arguments, check=False)
             text = done.stdout + done.stderr
             assert all(line.isprintable() for line in text.splitlines())
             assert "evil\\x1b[2Jred" in text.replace("\\\\", "\\")
@@ -198,7 +198,7 @@ def test_a_type_that_is_hostile_to_the_terminal_is_shown_harmlessly(machine):
         remove_units(machine, "fsvc-evil")
 
 
-# a type in detail
+# details of a type
 
 
 def details(machine, kind):
@@ -211,7 +211,7 @@ def details(machine, kind):
     return found
 
 
-def test_a_sandbox_is_told_in_words(machine):
+def test_sandbox_is_described(machine):
     found = details(machine, "squashfs")
     assert {"no network", "no capabilities", "no devices", "a separate user for each mount", "at most 1G of memory",
             "at most 256 processes and threads"} <= set(found["sandbox"])
@@ -221,7 +221,7 @@ def test_a_sandbox_is_told_in_words(machine):
     assert row["sandbox"] == found["sandbox"] and row["open"] == []
 
 
-def test_the_exposure_is_that_of_systemd_analyze(machine):
+def test_exposure_is_that_of_systemd_analyze(machine):
     report = machine.run("systemd-analyze", "security", "--no-pager", "fsvc-squashfs@.service").stdout
     figure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", report)[1]
     row, = probe(machine, "squashfs")
@@ -229,13 +229,13 @@ def test_the_exposure_is_that_of_systemd_analyze(machine):
     assert details(machine, "squashfs")["exposure"] == [figure]
 
 
-def test_without_systemd_analyze_there_is_no_figure(machine):
+def test_exposure_is_missing_without_systemd_analyze(machine):
     hide = ("unshare", "--mount", "sh", "-c", 'mount --bind /dev/null "$(which systemd-analyze)"; exec "$@"', "sh")
     row, = probe(machine, "squashfs", user=hide)
     assert row["exposure"] is None and "no network" in row["sandbox"]
 
 
-def test_what_a_drop_in_opens_is_told(machine):
+def test_drop_in_that_weakens_sandbox_is_reported(machine):
     more = "[Service]\nPrivateNetwork=no\nMemoryMax=infinity\nTasksMax=5\nCapabilityBoundingSet=CAP_CHOWN\n"
     with drop_in(machine, "fsvc-squashfs@.service", more):
         row, = probe(machine, "squashfs")
@@ -243,7 +243,7 @@ def test_what_a_drop_in_opens_is_told(machine):
         assert "at most 5 processes and threads" in row["sandbox"] and "no network" not in row["sandbox"]
 
 
-def test_a_service_without_a_sandbox_is_all_open(machine):
+def test_unit_without_sandbox_is_reported(machine):
     write_units(machine, "elsewhere", "/run/filesystems/bare", "ExecStart=/bin/true", "Accept=yes")
     machine.run("systemctl", "start", "elsewhere.socket")
     try:
@@ -255,7 +255,7 @@ def test_a_service_without_a_sandbox_is_all_open(machine):
         remove_units(machine, "elsewhere", "/run/filesystems/bare")
 
 
-def test_a_socket_without_its_service_has_no_sandbox(machine):
+def test_socket_unit_without_service_unit_has_no_sandbox(machine):
     write_units(machine, "fsvc-half", "/run/filesystems/half")
     try:
         row, = probe(machine, "half")
@@ -267,16 +267,16 @@ def test_a_socket_without_its_service_has_no_sandbox(machine):
 # mounts
 
 
-def test_a_mount_is_shown_with_its_unit_and_server(machine):
+def test_mount_is_shown_with_its_unit_and_server(machine):
     before = int(time.time())
     mount(machine)
-    unit, = services_that_run(machine)
+    unit, = running_services(machine)
     main = machine.run("systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip()
     row, = probe(machine, "-m", of="mounts")
     memory, since = row.pop("memory"), row.pop("since")
     assert row == {"source": "/images/small.img", "target": "/images/mnt", "type": "squashfs", "user": "root",
                    "pid": int(main), "unit": unit}
-    # of fsvc-open and of the server
+    # the memory of fsvc-open and of the server
     pids = machine.run("pgrep", "-f", "squashfuse").stdout.split()
     pages = [int(machine.path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids]
     assert len(pids) == 2 and memory == pytest.approx(sum(pages) * 4096, rel=0.3)
@@ -285,28 +285,28 @@ def test_a_mount_is_shown_with_its_unit_and_server(machine):
     assert probe(machine, "-m", "ext4", of="mounts") == []
 
 
-def test_a_mount_in_a_table_is_readable(machine):
+def test_mounts_are_shown_as_table(machine):
     mount(machine)
     heading, row = machine.run("fsvc-probe", "-m").stdout.splitlines()
     assert heading.split() == ["SOURCE", "TARGET", "TYPE", "USER", "PID", "UNIT", "MEMORY", "SINCE"]
     assert re.search(r" fsvc-squashfs@\S+\.service +[0-9.]+[KM] \d{4}-\d\d-\d\dT", row)
 
 
-@pytest.mark.parametrize("end", ["systemctl stop {unit}", "kill -KILL {pid}"])
-def test_a_mount_whose_server_has_ended_is_shown_without_one(machine, end):
+@pytest.mark.parametrize("command", ["systemctl stop {unit}", "kill -KILL {pid}"])
+def test_mount_of_exited_server_is_shown_without_process(machine, command):
     mount(machine)
     row, = probe(machine, "-m", of="mounts")
-    machine.run(*end.format(**row).split())
-    wait_for(lambda: services_that_run(machine) == [], 30, "the end of the service")
+    machine.run(*command.format(**row).split())
+    wait_for(lambda: running_services(machine) == [], 30, "the end of the service")
     assert probe(machine, "-m", of="mounts") == [row | {"pid": None, "unit": None, "memory": None}]
     machine.run("umount", "/images/mnt")
     assert probe(machine, "-m", of="mounts") == []
 
 
-# shaking hands
+# handshakes
 
 
-def test_real_services_shake_hands_and_are_left(machine):
+def test_hello_succeeds_for_shipped_services(machine):
     row, = probe(machine, "--hello", "squashfs")
     assert (row["state"], row["version"], row["failure"]) == ("ready", 1, None) and 0 < row["time"] < 30
     machine.run("systemctl", "start", "fsvc-single_file_ll.socket", "fsvc-ext4.socket")
@@ -318,7 +318,7 @@ def test_real_services_shake_hands_and_are_left(machine):
     assert [mount for mount in mounts.mountinfo(machine.leader) if mount.type.startswith("fuse")] == []
 
 
-def test_a_service_that_cannot_start_is_told(machine):
+def test_hello_reports_service_that_cannot_start(machine):
     write_units(machine, "fsvc-gone", "/run/filesystems/gone", "ExecStart=/usr/bin/there-is-no-such-server")
     machine.run("systemctl", "start", "fsvc-gone.socket")
     try:
@@ -328,10 +328,10 @@ def test_a_service_that_cannot_start_is_told(machine):
         remove_units(machine, "fsvc-gone")
 
 
-# a systemd that cannot be asked
+# without access to systemd
 
 
-def test_without_libsystemd_the_columns_are_empty(machine):
+def test_columns_of_systemd_are_empty_without_libsystemd(machine):
     hide = ("unshare", "--mount", "sh", "-c",
             'mount --bind /dev/null "$(readlink -f /usr/lib/*/libsystemd.so.0)"; exec "$@"', "sh")
     rows = probe(machine, user=hide)
@@ -339,11 +339,11 @@ def test_without_libsystemd_the_columns_are_empty(machine):
                      "enabled": None, "mounts": 0, "limit": None, "server": None}]
 
 
-def test_without_a_bus_root_asks_all_the_same_and_others_are_warned(machine):
+def test_root_needs_no_bus_and_users_are_warned_without_bus(machine):
     hide = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /run/dbus; exec "$@"', "sh")
-    assert the_row(machine, "squashfs", user=hide)["unit"] == "fsvc-squashfs.socket"
-    for who in (*hide, *USER), STRANGER:
-        done = machine.run(*who, "fsvc-probe", "-J", check=False)
+    assert service_row(machine, "squashfs", user=hide)["unit"] == "fsvc-squashfs.socket"
+    for prefix in (*hide, *USER), UNKNOWN_USER:
+        done = machine.run(*prefix, "fsvc-probe", "-J", check=False)
         assert done.returncode == 0 and json.loads(done.stdout)["services"][0]["unit"] is None
         line, = done.stderr.splitlines()
         assert "warning: cannot ask systemd" in line

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Source and mountpoint on a filesystem that stops answering, a network's or a server's: the helper ends in time."""
+"""Source and mountpoint on a filesystem that stops answering: the helper exits in time."""
 
 import contextlib
 import re
@@ -12,28 +12,28 @@ from kit import mounts, protocol
 from kit.processes import descriptors_of
 from kit.waiting import wait_for
 
-SECONDS, MARGIN = 4, 10  # of fsvc.timeout, and what a busy machine may need on top
-IN_TIME = ["-o", f"fsvc.timeout={SECONDS}"]
+TIMEOUT_S, MARGIN_S = 4, 10  # fsvc.timeout, and additional time on a busy machine
+TIMEOUT_OPTION = ["-o", f"fsvc.timeout={TIMEOUT_S}"]
 
 
-class Outer:
-    """The filesystem, of which the kernel keeps nothing in mind."""
+class HangingFilesystem:
+    """A FUSE mount without caching in the kernel."""
 
-    def __init__(self, run, image, place):
-        self.place = place
-        place.mkdir()
-        self.server = run("squashfuse", "-f", "-o", "entry_timeout=0,attr_timeout=0,negative_timeout=0", image, place)
-        wait_for(lambda: mounts.at(place), what="the filesystem")
+    def __init__(self, run, image, path):
+        self.path = path
+        path.mkdir()
+        self.server = run("squashfuse", "-f", "-o", "entry_timeout=0,attr_timeout=0,negative_timeout=0", image, path)
+        wait_for(lambda: mounts.at(path), what="the filesystem")
 
     def states(self):
         tasks = Path(f"/proc/{self.server.pid}/task").iterdir()
         return [(task / "stat").read_text().rpartition(") ")[2][0] for task in tasks]
 
     @contextlib.contextmanager
-    def silent(self):
-        """What it has read by then it will answer some day, and for that the kernel lets nobody go."""
+    def suspended(self):
+        """Stop the server. A process that waits for its reply can only be killed by a is_fatal signal."""
         self.server.signal(signal.SIGSTOP)
-        wait_for(lambda: all(state == "T" for state in self.states()), what="silence")
+        wait_for(lambda: all(state == "T" for state in self.states()), what="a stopped server")
         try:
             yield
         finally:
@@ -42,60 +42,60 @@ class Outer:
 
 @pytest.fixture
 def outer(run, image, work):
-    outer = Outer(run, image, work / "outer")
+    outer = HangingFilesystem(run, image, work / "outer")
     yield outer
-    for _ in mounts.at(outer.place):
-        mounts.detach(outer.place)
+    for _ in mounts.at(outer.path):
+        mounts.detach(outer.path)
 
 
-def gives_up(helper):
-    """In time; what it waits for in the kernel ends by nothing but its own end."""
-    assert helper.process.wait(SECONDS + MARGIN) == -signal.SIGALRM
+def assert_killed_by_alarm(helper):
+    """Check that the helper exits in time by SIGALRM, which ends also waits in the kernel."""
+    assert helper.process.wait(TIMEOUT_S + MARGIN_S) == -signal.SIGALRM
 
 
-def fatal(pid, number):
-    """Whether it has prepared for signals, and lets this one through all the same."""
+def is_fatal(pid, number):
+    """Return true if the process has a signalfd but does not block this signal."""
     blocked = re.search(r"SigBlk:\s+(\S+)", Path(f"/proc/{pid}/status").read_text())[1]
     return "anon_inode:[signalfd]" in descriptors_of(pid) and not int(blocked, 16) >> number - 1 & 1
 
 
 @pytest.fixture
-def relative(start, outer):
-    """The source is named by a relative path, of which the mount table shows the whole."""
-    return lambda: start(*IN_TIME, source=f"{outer.place.name}/text", cwd=outer.place.parent).helper
+def start_with_relative_source(start, outer):
+    """Start the helper with a start_with_relative_source source, whose absolute path is needed for the mount table."""
+    return lambda: start(*TIMEOUT_OPTION, source=f"{outer.path.name}/text", cwd=outer.path.parent).helper
 
 
-def test_a_relative_source_keeps_nobody_waiting(relative, outer):
-    with outer.silent():
-        gives_up(relative())
+def test_lookup_of_relative_source_ends_in_time(start_with_relative_source, outer):
+    with outer.suspended():
+        assert_killed_by_alarm(start_with_relative_source())
 
 
-def test_who_names_a_relative_source_can_end_it(relative, outer):
-    with outer.silent():
-        helper = relative()
-        wait_for(lambda: fatal(helper.pid, signal.SIGTERM), what="the look at it")
+def test_lookup_of_relative_source_is_ended_by_sigterm(start_with_relative_source, outer):
+    with outer.suspended():
+        helper = start_with_relative_source()
+        wait_for(lambda: is_fatal(helper.pid, signal.SIGTERM), what="the lookup")
         helper.signal(signal.SIGTERM)
-        assert helper.process.wait(MARGIN) == -signal.SIGTERM
+        assert helper.process.wait(MARGIN_S) == -signal.SIGTERM
 
 
-def test_a_mountpoint_keeps_nobody_waiting(start, outer):
-    with outer.silent():
-        gives_up(start(*IN_TIME, mountpoint=outer.place / "sub" / "bare").helper)
+def test_lookup_of_mountpoint_ends_in_time(start, outer):
+    with outer.suspended():
+        assert_killed_by_alarm(start(*TIMEOUT_OPTION, mountpoint=outer.path / "sub" / "bare").helper)
 
 
-def test_a_file_that_is_opened_late_keeps_nobody_waiting(attempt, outer):
-    begun = attempt(*IN_TIME, source=outer.place / "text")
-    begun.prepare()
-    with outer.silent():
-        begun.service.send(protocol.open_command(begun.source))
-        gives_up(begun.helper)
+def test_later_open_of_source_ends_in_time(attempt, outer):
+    session = attempt(*TIMEOUT_OPTION, source=outer.path / "text")
+    session.prepare()
+    with outer.suspended():
+        session.service.send(protocol.open_command(session.source))
+        assert_killed_by_alarm(session.helper)
 
 
-def test_a_mountpoint_keeps_nobody_waiting_when_the_mount_is_put_in_place(attempt, outer):
-    begun = attempt(*IN_TIME, mountpoint=outer.place / "sub" / "bare")
-    begun.prepare()
-    with outer.silent():
-        begun.service.goodbye()
-        assert begun.helper.process.wait(SECONDS + MARGIN) == 0
-        assert len(mounts.at(begun.mountpoint)) == 1
-    begun.unmount()
+def test_attaching_mount_ends_in_time(attempt, outer):
+    session = attempt(*TIMEOUT_OPTION, mountpoint=outer.path / "sub" / "bare")
+    session.prepare()
+    with outer.suspended():
+        session.service.goodbye()
+        assert session.helper.process.wait(TIMEOUT_S + MARGIN_S) == 0
+        assert len(mounts.at(session.mountpoint)) == 1
+    session.unmount()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The hooks for initramfs-tools and dracut: what they put together boots from a FUSE server's root, and loses nothing."""
+"""The hooks for initramfs-tools and dracut: a machine boots with its root filesystem on a FUSE server, and shuts down."""
 
 import contextlib
 import re
@@ -13,11 +13,11 @@ from kit import debian_kernels, mounts, virtual_machine
 from kit.build_options import REPOSITORY
 from test_boot import MESSAGE, executable, init, output, root  # noqa: F401, fixtures
 
-pytestmark = pytest.mark.timeout(900)  # a kernel is fetched first, and boots may be emulated
+pytestmark = pytest.mark.timeout(900)  # downloads a kernel, and boots may be emulated
 
 RELEASE = "bookworm"
-OFFERS = "# what the root filesystem may be\n--root-filesystem ext4 -- fuse2fs -f\n"
-WORK = """
+SERVICES = "# services for the root filesystem\n--root-filesystem ext4 -- fuse2fs -f\n"
+SECOND_SCRIPT = """
 run /bin/cat /etc/message
 write /var/written kept
 end
@@ -35,20 +35,20 @@ def kernel():
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """What meson installs, with services for the root filesystem."""
-    place = tmp_path_factory.mktemp("initramfs")
+    """Run meson install, and configure services for the root filesystem. Return the directory."""
+    directory = tmp_path_factory.mktemp("initramfs")
     options = ["-Dinitramfs=initramfs-tools,dracut", "-Dtests=false", "-Dsystemd_unit_dir=no", "--libdir=lib",
-               f"--prefix={place / 'usr'}", f"--sysconfdir={place / 'etc'}"]
-    for command in ["meson", "setup", place / "build", REPOSITORY, *options], ["meson", "install", "-C", place / "build"]:
+               f"--prefix={directory / 'usr'}", f"--sysconfdir={directory / 'etc'}"]
+    for command in ["meson", "setup", directory / "build", REPOSITORY, *options], ["meson", "install", "-C", directory / "build"]:
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    (place / "etc" / "fsvc").mkdir(parents=True)
-    (place / "etc" / "fsvc" / "initramfs").write_text(OFFERS)
-    return place
+    (directory / "etc" / "fsvc").mkdir(parents=True)
+    (directory / "etc" / "fsvc" / "initramfs").write_text(SERVICES)
+    return directory
 
 
 @contextlib.contextmanager
-def installed_here(kernel, *more):
-    """The kernel where tools look for it and its modules; and what there is MORE for /usr/lib."""
+def kernel_in_place(kernel, *more):
+    """Mount the kernel on /boot and its modules on /usr/lib, and also MORE directories on /usr/lib."""
     lower = ":".join(str(directory) for directory in (*more, (kernel.root / "lib").resolve(), "/usr/lib"))
     mounts.mount("modules", "/usr/lib", "overlay", 0, f"lowerdir={lower}")
     mounts.mount(kernel.root / "boot", "/boot", None, mounts.BIND)
@@ -61,34 +61,35 @@ def installed_here(kernel, *more):
 
 @pytest.fixture
 def image(work, root):
-    root.write("/etc/boot", WORK)
+    root.write("/etc/boot", SECOND_SCRIPT)
     image = work / "root.ext4"
     output("mkfs.ext4", "-q", "-d", root.root, "-E", "root_owner=0:0", image, "64M")
     return image
 
 
-def boots_and_keeps(kernel, initramfs, image, words):
-    said, console = virtual_machine.boot(kernel, initramfs, image, words)
-    assert MESSAGE in console and [line.split(":")[0] for line in said] == ["spared"] * 2, console
+def assert_boots_and_shuts_down(kernel, initramfs, image, parameters):
+    said, console = virtual_machine.boot(kernel, initramfs, image, parameters)
+    assert MESSAGE in console and [line.split(":")[0] for line in said] == ["kept"] * 2, console
     assert re.findall(r"^Filesystem state: +(.*)$", output("dumpe2fs", "-h", image), re.MULTILINE) == ["clean"], console
     output("e2fsck", "-f", "-n", image)
     assert output("debugfs", "-R", "cat /var/written", image) == "kept\n"
     return console
 
 
-def test_a_machine_boots_by_initramfs_tools_and_shuts_down(work, kernel, installed, image):
+def test_machine_boots_and_shuts_down_with_initramfs_tools(work, kernel, installed, image):
     settings = Path(shutil.copytree("/etc/initramfs-tools", work / "settings"))
     shutil.copytree(installed / "usr/share/initramfs-tools", settings, dirs_exist_ok=True)
     (settings / "conf.d" / "test").write_text("MODULES=list\nBUSYBOX=auto\nCOMPRESS=gzip\n")
     (settings / "modules").write_text("virtio_pci\nvirtio_blk\n")
-    with installed_here(kernel):
+    with kernel_in_place(kernel):
         output("mkinitramfs", "-d", settings, "-o", work / "initramfs", kernel.version)
-    console = boots_and_keeps(kernel, work / "initramfs", image, "boot=fsvc root=/dev/vda rootfstype=ext4 rw")
+    console = assert_boots_and_shuts_down(kernel, work / "initramfs", image, "boot=fsvc root=/dev/vda rootfstype=ext4 rw")
     assert "fsvc: the root filesystem is unmounted" in console
 
 
-# In processes of its own, of which $1 is the name of one; what would end the machine does nothing.
-AT_THE_END = """
+# Runs the shutdown script in its own PID namespace, with a process whose argv[0] is $1. The commands that would switch the
+# machine off do nothing.
+RUN_SHUTDOWN_SCRIPT = """
 mount --bind "$2/busybox" /usr/bin/busybox
 (exec -a "$1" sh -c "$3") &
 until grep -q "^$1" /proc/$!/cmdline; do sleep 0.01; done
@@ -98,65 +99,65 @@ BUSYBOX = """#!/bin/sh
 case $1 in poweroff) exit ;; esac
 exec {real} "$@"
 """
-SPARED = "@usr/sbin/plymouthd", "sleep 1000"
-SERVES = "@/fsvc-open", "sleep 2; touch {work}/written"
-WAITING = REPOSITORY / "units/initramfs-tools/shutdown", REPOSITORY / "units/dracut/wait.sh"
+OTHER_PROCESS = "@usr/sbin/plymouthd", "sleep 1000"
+SERVER_PROCESS = "@/fsvc-open", "sleep 2; touch {work}/written"
+SHUTDOWN_SCRIPTS = REPOSITORY / "units/initramfs-tools/shutdown", REPOSITORY / "units/dracut/wait.sh"
 
 
-@pytest.fixture(params=WAITING, ids=lambda script: script.parent.name)
-def at_the_end(work, request):
-    """What the initramfs does when the root is unmounted and a process is left: whether it comes to an end."""
+@pytest.fixture(params=SHUTDOWN_SCRIPTS, ids=lambda script: script.parent.name)
+def run_shutdown_script(work, request):
+    """Run the shutdown script of the initramfs while a process is left. It must end."""
     (work / "real").mkdir()
     (work / "busybox").write_text(BUSYBOX.format(real=shutil.copy("/usr/bin/busybox", work / "real")))
     (work / "busybox").chmod(0o755)
 
-    def at_the_end(name, does):
-        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-ec", AT_THE_END,
-                   "bash", name, work, does.format(work=work), request.param]
+    def run_shutdown_script(name, script):
+        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-ec", RUN_SHUTDOWN_SCRIPT,
+                   "bash", name, work, script.format(work=work), request.param]
         subprocess.run(command, check=False, stdin=subprocess.DEVNULL, timeout=60)
 
-    return at_the_end
+    return run_shutdown_script
 
 
-def test_the_end_waits_for_nobody_else_who_was_spared(at_the_end):
-    """Who shows a picture at shutdown calls itself so too, and stays."""
-    at_the_end(*SPARED)
+def test_shutdown_does_not_wait_for_other_processes(run_shutdown_script):
+    """Programs such as plymouth also have an argv[0] that begins with "@"."""
+    run_shutdown_script(*OTHER_PROCESS)
 
 
-def test_the_end_waits_until_the_server_has_written_back(at_the_end, work):
-    at_the_end(*SERVES)
+def test_shutdown_waits_for_server_of_root_filesystem(run_shutdown_script, work):
+    run_shutdown_script(*SERVER_PROCESS)
     assert (work / "written").exists()
 
 
-RESTORE = """#!/bin/busybox sh
+RESTORE_SCRIPT = """#!/bin/busybox sh
 cd /run/initramfs && exec /bin/busybox cpio -idm --quiet </boot/initramfs
 """
-AGAIN = """
+UNPACK_INITRAMFS = """
 mount tmpfs initramfs /run/initramfs mode=755
 run /bin/restore
 """
 
 
 @pytest.fixture
-def by_dracut(work, kernel, installed):
-    """As it is made for this kernel, uncompressed."""
+def dracut_initramfs(work, kernel, installed):
+    """An uncompressed initramfs for this kernel."""
     (work / "settings").mkdir()
     (work / "dracut.conf").touch()
-    with installed_here(kernel, installed / "usr/lib"):
+    with kernel_in_place(kernel, installed / "usr/lib"):
         output("dracut", "--conf", work / "dracut.conf", "--confdir", work / "settings", "--no-hostonly", "--no-compress",
                "--modules", "base dash udev-rules shutdown fsvc", "--force-drivers", "virtio_pci virtio_blk",
                "--kver", kernel.version, work / "initramfs")
     return work / "initramfs"
 
 
-def test_a_machine_boots_by_dracut_and_shuts_down(work, kernel, by_dracut, root):
-    """What unmounts is the initramfs, unpacked again from the root filesystem, as dracut's unit for systemd does it."""
-    root.write("/etc/boot", AGAIN + WORK)
+def test_machine_boots_and_shuts_down_with_dracut(work, kernel, dracut_initramfs, root):
+    """The initramfs that unmounts is unpacked from the root filesystem, as the systemd unit of dracut does."""
+    root.write("/etc/boot", UNPACK_INITRAMFS + SECOND_SCRIPT)
     root.add_program("/bin/busybox")
-    root.add(by_dracut, "/boot/initramfs")
-    root.write("/bin/restore", RESTORE)
-    root.place("/bin/restore").chmod(0o755)
+    root.add(dracut_initramfs, "/boot/initramfs")
+    root.write("/bin/restore", RESTORE_SCRIPT)
+    root.path_of("/bin/restore").chmod(0o755)
     image = work / "root.ext4"
     output("mkfs.ext4", "-q", "-d", root.root, "-E", "root_owner=0:0", image, "256M")
-    console = boots_and_keeps(kernel, by_dracut, image, "root=fsvc:ext4:/dev/vda rw")
+    console = assert_boots_and_shuts_down(kernel, dracut_initramfs, image, "root=fsvc:ext4:/dev/vda rw")
     assert "Unmounted /oldroot." in console

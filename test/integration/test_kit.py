@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The kit against the protocol's tables, whose bytes stand here literally, and its two sides against each other."""
+"""The test kit: packets are compared to literal bytes, and both ends of the protocol to each other."""
 
 import errno
 import fcntl
@@ -19,9 +19,9 @@ PACKETS = {
     "hello of a later helper": (protocol.hello(1, 3, 0), "53414654 0001 0003 00000000"),
     "last": (protocol.last(), "4c415354 0001 0000"),
     "file": (protocol.file("ab"), "46494c45 00000000 616200"),
-    "file that could not be opened": (protocol.file("?", errno.EINVAL), "46494c45 00000016 3f00"),
+    "file with error": (protocol.file("?", errno.EINVAL), "46494c45 00000016 3f00"),
     "reply": (protocol.reply(), "5245504c 00000000"),
-    "reply of refusal": (protocol.reply(errno.EPERM), "5245504c 00000001"),
+    "reply with error": (protocol.reply(errno.EPERM), "5245504c 00000001"),
     "arguments": (protocol.argfile(["toy", "-d"]),
                   "41524753 00000002 00000018 00000004 0000001c 00000003 746f7900 2d6400"),
     "open": (protocol.open_command("/a", os.O_RDWR, 0o644, protocol.QUIET, 0),
@@ -38,9 +38,9 @@ PACKETS = {
 }
 
 
-@pytest.mark.parametrize("packet, written", PACKETS.values(), ids=PACKETS)
-def test_packets_are_the_bytes_of_the_tables(packet, written):
-    assert packet == bytes.fromhex(written)
+@pytest.mark.parametrize("packet, expected", PACKETS.values(), ids=PACKETS)
+def test_packets_have_documented_bytes(packet, expected):
+    assert packet == bytes.fromhex(expected)
 
 
 @pytest.mark.parametrize("packet", [
@@ -55,7 +55,7 @@ def test_packets_are_the_bytes_of_the_tables(packet, written):
     b"NAMEtwo\0ends\0",
     b"MNTP\0\0\0",
 ], ids=repr)
-def test_a_command_that_the_tables_do_not_hold_is_malformed(packet):
+def test_malformed_command_is_refused(packet):
     with pytest.raises(protocol.Malformed):
         protocol.read_command(packet)
 
@@ -66,7 +66,7 @@ def test_a_command_that_the_tables_do_not_hold_is_malformed(packet):
     (protocol.opts(""), ("OPTS", (), b"")),
     (protocol.open_command("/a", 1, 2, 3, 4), ("OPEN", (1, 2, 3, 4), b"/a")),
 ])
-def test_a_command_is_read_as_it_was_packed(packet, read):
+def test_command_can_be_parsed(packet, read):
     assert protocol.read_command(packet) == read
 
 
@@ -76,28 +76,28 @@ def test_a_command_is_read_as_it_was_packed(packet, read):
     lambda data: data[:-1],
     lambda data: data[:15] + b"\x19" + data[16:],
 ])
-def test_an_argument_file_with_a_gap_or_a_rest_is_malformed(damage):
+def test_malformed_argument_file_is_refused(damage):
     whole = protocol.argfile(["toy", "/a b", ""])
     assert protocol.read_argfile(whole) == ["toy", "/a b", ""]
     with pytest.raises(protocol.Malformed):
         protocol.read_argfile(damage(whole))
 
 
-@pytest.mark.parametrize("ends, exist", [("exit 0", True), ("exit 1", False), ("kill -SEGV $$", False)])
-def test_calls_of_32_bits_exist_if_the_probe_succeeds(work, ends, exist):
+@pytest.mark.parametrize("command, exist", [("exit 0", True), ("exit 1", False), ("kill -SEGV $$", False)])
+def test_compat_calls_exist_if_probe_succeeds(work, command, exist):
     probe = work / "probe"
-    probe.write_text(f"#!/bin/sh\n{ends}\n")
+    probe.write_text(f"#!/bin/sh\n{command}\n")
     probe.chmod(0o755)
     assert compat_calls.exist(probe) is exist
 
 
 @pytest.fixture
 def ends(closing):
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    return closing(HelperEnd(ours)), closing(ServiceEnd(theirs))
+    local, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return closing(HelperEnd(local)), closing(ServiceEnd(remote))
 
 
-def test_the_two_sides_of_the_kit_understand_each_other(ends, source):
+def test_both_ends_of_kit_understand_each_other(ends, source):
     helper, service = ends
     helper.send(protocol.hello(flags=1))
     helper.grant_arguments(["toy", str(source), "/m"])
@@ -123,24 +123,24 @@ def test_the_two_sides_of_the_kit_understand_each_other(ends, source):
     assert service.has_ended()
 
 
-def test_a_line_of_mountinfo_is_read_whole():
+def test_line_of_mountinfo_is_parsed():
     line = r"29 22 0:25 / /mnt/with\040space rw,nosuid,nodev - fuse.toy /a\054b rw,user_id=0,max_read=9"
     assert mounts.parse(line) == mounts.Mount(
         "/mnt/with space", {"rw", "nosuid", "nodev"}, "fuse.toy", "/a,b", {"rw", "user_id=0", "max_read=9"})
 
 
-@pytest.mark.parametrize("leave", [
-    lambda place: mounts.mount("left", place, "tmpfs"),
-    lambda place: os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "60"),
-    lambda place: os.spawnlp(os.P_WAIT, "sh", "sh", "-c", "sleep 60 & sleep 60 &"),
-], ids=["a mount", "a child", "orphans"])
-def test_what_is_left_behind_is_noticed_and_swept_away(leave, mountpoint):
-    with nothing_left(patience=0.3):
-        with pytest.raises(AssertionError, match="left behind"), nothing_left(patience=0.3):
-            leave(mountpoint)
+@pytest.mark.parametrize("leave_behind", [
+    lambda path: mounts.mount("left", path, "tmpfs"),
+    lambda path: os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "60"),
+    lambda path: os.spawnlp(os.P_WAIT, "sh", "sh", "-c", "sleep 60 & sleep 60 &"),
+], ids=["mount", "child process", "orphans"])
+def test_leftovers_are_reported_and_removed(leave_behind, mountpoint):
+    with nothing_left(timeout_s=0.3):
+        with pytest.raises(AssertionError, match="left behind"), nothing_left(timeout_s=0.3):
+            leave_behind(mountpoint)
 
 
-def test_a_descriptor_left_open_is_noticed():
-    with pytest.raises(AssertionError, match="memfd:argv"), nothing_left(patience=0.3):
+def test_open_descriptor_is_reported():
+    with pytest.raises(AssertionError, match="memfd:argv"), nothing_left(timeout_s=0.3):
         left = memfd(b"")
     os.close(left)

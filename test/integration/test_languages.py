@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Servers that do not mount by libfuse, in a machine, contained and unmodified: Go's call fusermount."""
+"""Contained servers that mount without libfuse, in a machine. Servers written in Go run fusermount."""
 
 import os
 import shutil
@@ -12,13 +12,13 @@ from kit.installed_machine import installed_machine
 from kit.throwaway_machine import REPO
 from kit.service_units import UNITS, add_service, blocks
 
-SOURCES = "/usr/share/gocode"  # where Debian's packages have those of Go's libraries
-PLACE = "/usr/local/bin"
-ASIDE = "/aside"  # where fusermount is, so that the one that stands in for it has to do
+SOURCES = "/usr/share/gocode"  # Go libraries of Debian packages
+PROGRAM_DIRECTORY = "/usr/local/bin"
+HIDDEN_DIRECTORY = "/aside"  # for the real fusermount, so that only that of fsvc is found
 
 
 def build(directory, name, source):
-    """A static program."""
+    """Build a static program."""
     subprocess.run(["go", "build", "-o", directory / name, source], check=True, env=os.environ | {
         "GO111MODULE": "off", "GOPATH": SOURCES, "GOCACHE": str(directory / "cache"), "CGO_ENABLED": "0"})
     return directory / name
@@ -35,14 +35,14 @@ def programs(tmp_path_factory):
 def machine(programs):
     with installed_machine() as machine:
         for program in programs:
-            shutil.copy(program, machine.path(f"{PLACE}/{program.name}"))
+            shutil.copy(program, machine.path(f"{PROGRAM_DIRECTORY}/{program.name}"))
         for path, text in blocks().items():
             if path.startswith(f"{UNITS}/fsvc-mine"):
                 machine.path(path).write_text(text)
         images.make_tree(machine)
-        machine.run("sh", "-ec", f"cd {images.PLACE}/tree && zip -qr ../go.zip many text && chmod 600 ../go.zip")
-        machine.run("mkdir", "-p", real_servers.MOUNTPOINT, ASIDE)
-        machine.run("sh", "-ec", f"mv /usr/bin/fusermount* {ASIDE}")
+        machine.run("sh", "-ec", f"cd {images.PROGRAM_DIRECTORY}/tree && zip -qr ../go.zip many text && chmod 600 ../go.zip")
+        machine.run("mkdir", "-p", real_servers.MOUNTPOINT, HIDDEN_DIRECTORY)
+        machine.run("sh", "-ec", f"mv /usr/bin/fusermount* {HIDDEN_DIRECTORY}")
         yield machine
 
 
@@ -52,30 +52,31 @@ def start(machine, name, line):
     machine.run("systemctl", "start", f"fsvc-{name}.socket")
 
 
-def test_a_server_on_go_fuse_shows_an_archive_that_is_roots_alone(machine):
+def test_server_with_go_fuse_serves_private_archive(machine):
     start(machine, "gozip", "--options=none -- go_zipfs")
-    with real_servers.contained(machine, "gozip", f"{images.PLACE}/go.zip"):
+    with real_servers.contained(machine, "gozip", f"{images.PROGRAM_DIRECTORY}/go.zip"):
         for name in ("many", "text"):
-            machine.run("diff", "--recursive", f"{images.PLACE}/tree/{name}", f"{real_servers.MOUNTPOINT}/{name}")
+            machine.run("diff", "--recursive", f"{images.PROGRAM_DIRECTORY}/tree/{name}", f"{real_servers.MOUNTPOINT}/{name}")
 
 
-def test_the_example_of_the_other_library_shows_its_file(machine):
+def test_server_with_bazil_fuse_serves_its_file(machine):
     start(machine, "hello", "--options=none -- hellofs {mountpoint}")
-    with real_servers.contained(machine, "hello", f"{images.PLACE}/go.zip"):
+    with real_servers.contained(machine, "hello", f"{images.PROGRAM_DIRECTORY}/go.zip"):
         assert machine.run("cat", f"{real_servers.MOUNTPOINT}/hello").stdout == "hello, world\n"
 
 
-@pytest.fixture(params=["missing", "there"])
-def real_one(machine, request):
-    if request.param == "there":
-        machine.run("sh", "-ec", f"cp -p {ASIDE}/* /usr/bin")
+@pytest.fixture(params=["missing", "installed"])
+def real_fusermount(machine, request):
+    if request.param == "installed":
+        machine.run("sh", "-ec", f"cp -p {HIDDEN_DIRECTORY}/* /usr/bin")
     yield
     machine.run("sh", "-ec", "rm -f /usr/bin/fusermount*")
 
 
-def test_where_libfuse_calls_fusermount_the_mount_is_there_too(machine, real_one):
-    """It does for auto_unmount, and by the path where the real one is; that one, without its privilege, does as well."""
+def test_server_with_libfuse_can_mount_with_fusermount(machine, real_fusermount):
+    """libfuse runs fusermount for auto_unmount, by its path if it is installed. The real one works without
+    privileges, too."""
     image = images.make_image(machine, "squashfs")
     machine.run("systemctl", "start", "fsvc-squashfs.socket")
     with real_servers.contained(machine, "squashfs", image, "-o", "auto_unmount"):
-        machine.run("diff", f"{images.PLACE}/tree/text", f"{real_servers.MOUNTPOINT}/text")
+        machine.run("diff", f"{images.PROGRAM_DIRECTORY}/tree/text", f"{real_servers.MOUNTPOINT}/text")

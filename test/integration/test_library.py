@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The library as the authors of other servers meet it: installed, found by pkg-config, C or C++, shared or static."""
+"""The library as other projects use it: installed, with pkg-config, in C or C++, shared or static."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from kit import build_options, mounts
 
-# What a port of a server comes to, with nothing but the documented calls.
+# A server that uses only the documented functions.
 SERVER = r"""
 #define FUSE_USE_VERSION %(version)s
 %(includes)s
@@ -35,8 +35,8 @@ int main(int argc, char **argv)
     char *line = fuse_service_cmdline(argc, (const char *const *)argv, &args);
     fprintf(stderr, "line: %%s\n", line);
     free(line);
-    fuse_opt_add_arg(&args, "-omax_read=65536");       /* the library has to see this one too */
-    char *source = args.argv[1];                       /* source and mountpoint come first here */
+    fuse_opt_add_arg(&args, "-omax_read=65536");       /* the library must pass this option on */
+    char *source = args.argv[1];                       /* the source is the first operand */
     for (int i = 1; i + 1 < args.argc; i++)
         args.argv[i] = args.argv[i + 1];
     args.argc--;
@@ -57,7 +57,7 @@ int main(int argc, char **argv)
     return fuse_service_exit(result);
 }
 """
-NO_WORDS = r"""
+EMPTY_COMMAND_LINE = r"""
 #define FUSE_USE_VERSION %(version)s
 %(includes)s
 
@@ -69,32 +69,32 @@ int main(void)
     return fuse_service_parse_cmdline_opts(&args, &opts) == -1 ? 0 : 1;
 }
 """
-BEFORE = "#include <fuse_service.h>\n#include <fuse_lowlevel.h>"
-AFTER = "#include <fuse_lowlevel.h>\n#include <fuse_service.h>"
+SERVICE_FIRST = "#include <fuse_service.h>\n#include <fuse_lowlevel.h>"
+SERVICE_LAST = "#include <fuse_lowlevel.h>\n#include <fuse_service.h>"
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """What `meson install` puts there, under a directory of its own."""
+    """Run `meson install` with DESTDIR. Return the directory."""
     directory = tmp_path_factory.mktemp("installed")
     subprocess.run(
         ["meson", "install", "-C", build_options.BUILD, "--no-rebuild", "--quiet"],
         env=os.environ | {"DESTDIR": str(directory)},
         check=True,
     )
-    config = next(directory.rglob("fsvc.pc"))  # it says where it would be without the directory
+    config = next(directory.rglob("fsvc.pc"))  # add DESTDIR to its prefix
     config.write_text(config.read_text().replace("prefix=/", f"prefix={directory}/", 1))
     return directory
 
 
 def flags(installed, *options):
-    """What pkg-config says."""
+    """Return the output of pkg-config."""
     environment = os.environ | {"PKG_CONFIG_PATH": str(next(installed.rglob("fsvc.pc")).parent)}
     command = ["pkg-config", *options, "fsvc"]
     return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
 
 
-def compile_server(installed, work, text=SERVER, compiler=("gcc",), includes=AFTER, version="319", link=(), extra=()):
+def compile_server(installed, work, text=SERVER, compiler=("gcc",), includes=SERVICE_LAST, version="319", link=(), extra=()):
     source, program = work / "server.c", work / "server"
     source.write_text(text % {"includes": includes, "version": version})
     sanitizers = ["-fsanitize=address,undefined"] if "sanitize" in build_options.BUILD.name else []
@@ -109,7 +109,7 @@ def library_directory(installed):
 
 VARIANTS = {
     "c": {},
-    "header first": {"includes": BEFORE},
+    "header first": {"includes": SERVICE_FIRST},
     "header alone": {"includes": "#include <fuse_service.h>"},
     "version by macro": {"version": "FUSE_MAKE_VERSION(3, 19)"},
     "older version": {"version": "31"},
@@ -118,25 +118,25 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
-def test_a_server_of_others_compiles_unchanged_and_mounts(installed, serve, mount, source, mountpoint, work, variant):
+def test_server_compiles_in_all_variants_and_mounts(installed, serve, mount, source, mountpoint, work, variant):
     program = compile_server(installed, work, **variant)
     serve("env", f"LD_LIBRARY_PATH={library_directory(installed)}", program)
     result = mount("-o", "ro,nofail,x-mine=1")
     assert (result.code, result.errors) == (0, "")
-    shown = mounts.the_one_at(mountpoint)
+    shown = mounts.single_mount_at(mountpoint)
     assert (shown.type, shown.source) == ("fuse.toy", str(source))
     assert "max_read=65536" in shown.options and "ro" in shown.flags
     mounts.unmount(mountpoint)
 
 
-def test_the_static_library_needs_nothing_but_libfuse(installed, work):
+def test_static_library_needs_only_libfuse(installed, work):
     archive = library_directory(installed) / "libfsvc.a"
     fuse = subprocess.run(["pkg-config", "--libs", "fuse3"], check=True, stdout=subprocess.PIPE, text=True)
     program = compile_server(installed, work, link=[archive, *fuse.stdout.split()])
     assert "libfsvc" not in subprocess.run(["ldd", program], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def test_the_shared_library_shows_its_interface_and_nothing_else(installed):
+def test_shared_library_exports_only_its_interface(installed):
     listing = subprocess.run(
         ["nm", "-D", "--defined-only", library_directory(installed) / "libfsvc.so"],
         check=True, stdout=subprocess.PIPE, text=True,
@@ -146,26 +146,26 @@ def test_the_shared_library_shows_its_interface_and_nothing_else(installed):
     assert all(name.startswith("fuse_service_") and name.endswith("@@FSVC_0") for name in names)
 
 
-def test_a_server_not_started_by_a_socket_is_told_so(installed, work):
+def test_server_without_service_socket_is_not_a_service(installed, work):
     program = compile_server(installed, work)
     environment = {"LD_LIBRARY_PATH": str(library_directory(installed))}
     assert subprocess.run([program], env=environment).returncode == 4
 
 
-def test_a_command_line_without_a_word_is_refused(installed, work):
-    program = compile_server(installed, work, NO_WORDS)
+def test_empty_command_line_is_refused(installed, work):
+    program = compile_server(installed, work, EMPTY_COMMAND_LINE)
     result = subprocess.run([program], env={"LD_LIBRARY_PATH": str(library_directory(installed))}, capture_output=True)
     assert (result.returncode, result.stderr.count(b"\n")) == (0, 1)
 
 
-def test_without_service_support_the_same_server_compiles_to_stubs(installed, work):
+def test_server_compiles_with_stubs_without_library(installed, work):
     fuse = subprocess.run(["pkg-config", "--libs", "fuse3"], check=True, stdout=subprocess.PIPE, text=True)
     program = compile_server(installed, work, extra=["-DFUSE_SERVICE_STUBS"], link=fuse.stdout.split())
     result = subprocess.run([program], env={"LISTEN_FDS": "1", "LISTEN_PID": "1"})
     assert result.returncode == 4
 
 
-def test_pkg_config_tells_where_the_sockets_are(installed):
+def test_pkg_config_has_variables_for_sockets(installed):
     assert flags(installed, "--variable=service_socket_dir") == ["/run/filesystems"]
     assert flags(installed, "--variable=service_socket_perms") == ["0220"]
-    assert any(word.startswith("fuse3") for word in flags(installed, "--print-requires"))
+    assert any(name.startswith("fuse3") for name in flags(installed, "--print-requires"))

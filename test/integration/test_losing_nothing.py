@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What was written is on the medium, however the filesystem ends: unmounted, its service stopped, the machine off."""
+"""All written data is on the disk after an unmount, the end of a service, and a shutdown."""
 
 import os
 import shutil
@@ -18,13 +18,13 @@ from kit.build_options import BUILD, SERVERS
 from kit.waiting import wait_for
 from test_machine import add_service, instances, mount
 
-INSIDE = "/media"  # where the machine sees the directory that outlives it
-SLOW_SECONDS = 5  # what slow_flush takes to write back
-POWER_CUTS = 3
+INSIDE = "/media"  # the path in the machine of a directory of the host
+SLOW_SECONDS = 5  # slow_flush needs this time to write data back
+SHUTDOWNS = 3
 
-# What is done to each filesystem, and to a directory to compare with: $1 holds files to begin with. What is mapped
-# is still in the kernel when all else has reached the server.
-WORK = r"""
+# Commands that write to a filesystem, and to a directory for comparison. $1 contains the initial files. Mapped pages are
+# written back by the kernel after other data.
+WRITE_SCRIPT = r"""
 set -e
 cp -r "$1"/. .
 mv noise moved
@@ -40,7 +40,7 @@ exec python3 -c 'if True:
 
 
 class Kind(NamedTuple):
-    """A type of filesystem: how an image is made, how it is checked, and who shows it, uncontained."""
+    """A filesystem type: the commands that make and check an image, and mount it without fsvc."""
 
     make: tuple
     check: tuple
@@ -54,8 +54,8 @@ KINDS = {
 }
 
 
-class Survived(Machine):
-    """A machine with a directory that is still there when it is not."""
+class MachineWithDirectory(Machine):
+    """A machine with access to a directory of the host, which remains when the machine is off."""
 
     def __init__(self, directory):
         super().__init__(layers=(REPO, BUILD))
@@ -71,30 +71,30 @@ class Survived(Machine):
         add_service(self, "slow", "/usr/bin/fsvc-open -- /usr/local/bin/slow_flush {source} {mountpoint} -f")
         self.run("systemctl", "daemon-reload")
         sockets = [f"fsvc-{name}.socket" for name in ("slow", *KINDS)]
-        self.run("systemctl", "start", "remote-fs.target", *sockets)  # the target as in any machine that is up
+        self.run("systemctl", "start", "remote-fs.target", *sockets)  # as after a normal boot
 
 
 @pytest.fixture(scope="module")
-def outliving():
-    """Not below /tmp, of which nspawn has its own."""
+def host_directory():
+    """A directory outside /tmp, which is private in nspawn."""
     directory = Path(tempfile.mkdtemp(prefix="fsvc-", dir="/var/tmp"))
-    begin = directory / "begin"
-    (begin / "small").mkdir(parents=True)
-    (begin / "noise").write_bytes(os.urandom(8 << 20))
-    (begin / "mapped").write_bytes(bytes(1 << 20))
+    initial = directory / "initial"
+    (initial / "small").mkdir(parents=True)
+    (initial / "noise").write_bytes(os.urandom(8 << 20))
+    (initial / "mapped").write_bytes(bytes(1 << 20))
     for number in range(200):
-        (begin / "small" / str(number)).write_bytes(os.urandom(100 * number))
+        (initial / "small" / str(number)).write_bytes(os.urandom(100 * number))
     expected = directory / "expected"
     expected.mkdir()
-    subprocess.run(["sh", "-c", WORK, "sh", begin], cwd=expected, check=True)
+    subprocess.run(["sh", "-c", WRITE_SCRIPT, "sh", initial], cwd=expected, check=True)
     yield directory
     shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="module")
-def machine(outliving):
+def machine(host_directory):
     needs_a_machine()
-    with Survived(outliving) as machine:
+    with MachineWithDirectory(host_directory) as machine:
         yield machine
 
 
@@ -103,9 +103,9 @@ def on(request):
     return request.param
 
 
-def make_image(outliving, name):
-    """An image, empty but for its filesystem; like most disks it belongs to root alone."""
-    image = outliving / f"{name}.img"
+def make_image(host_directory, name):
+    """Make an empty image that belongs to root, as most disks do."""
+    image = host_directory / f"{name}.img"
     image.unlink(missing_ok=True)
     with open(image, "wb") as file:
         file.truncate(64 << 20)
@@ -114,57 +114,57 @@ def make_image(outliving, name):
     return image
 
 
-def mount_and_work(machine, name, source):
-    """Mounts it in the machine and writes to it; gives the mountpoint."""
+def mount_and_write(machine, name, source):
+    """Mount the source in the machine and write to it. Return the mountpoint."""
     target = f"/mnt/{name}"
     machine.run("mkdir", "-p", target)
     mount(machine, name, source, target)
-    machine.run("sh", "-c", f"cd {target} && set -- {INSIDE}/begin\n{WORK}")
+    machine.run("sh", "-c", f"cd {target} && set -- {INSIDE}/initial\n{WRITE_SCRIPT}")
     return target
 
 
-def assert_complete(outliving, name, mountpoint):
-    """Its own checker finds no fault, and each byte is there."""
-    image, kind = outliving / f"{name}.img", KINDS[name]
+def assert_complete(host_directory, name, mountpoint):
+    """Check the filesystem, and compare all files."""
+    image, kind = host_directory / f"{name}.img", KINDS[name]
     checked = subprocess.run([*kind.check, image], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     with loop_devices.loop_device(image) as device:
         subprocess.run([*kind.show, device, mountpoint], check=True, timeout=30)
         try:
-            shown = subprocess.run(["diff", "-r", "-x", "lost+found", outliving / "expected", mountpoint],
+            shown = subprocess.run(["diff", "-r", "-x", "lost+found", host_directory / "expected", mountpoint],
                                    capture_output=True, text=True)
             assert shown.returncode == 0, shown.stdout + shown.stderr
         finally:
             mounts.unmount(mountpoint)
 
 
-def wait_for_the_end(machine):
+def wait_for_services_to_end(machine):
     wait_for(lambda: not instances(machine), 30, "the end of all services")
 
 
-def words_of_failure(machine):
-    """What systemd says when a service did not end by itself, or not well."""
+def failures_in_log(machine):
+    """Return the messages of systemd about services that were killed."""
     machine.run("journalctl", "--sync")
     log = machine.run("journalctl", "-u", "fsvc-*@*", "-o", "cat").stdout
     return [line for line in log.splitlines() if "Killing" in line or "timed out" in line or "SIGKILL" in line]
 
 
-def make_slow(outliving):
-    """A source for slow_flush, and what is to be written to it."""
-    (outliving / "slow.img").write_bytes(bytes(8 << 20))
-    new = outliving / "new"
+def make_source_of_slow_server(host_directory):
+    """Make a source for slow_flush, and data to write to it."""
+    (host_directory / "slow.img").write_bytes(bytes(8 << 20))
+    new = host_directory / "new"
     new.write_bytes(os.urandom(8 << 20))
     return f"{INSIDE}/slow.img"
 
 
-def mount_and_work_slow(machine, source):
+def mount_and_write_to_slow_server(machine, source):
     machine.run("mkdir", "-p", "/mnt/slow")
     mount(machine, "slow", source, "/mnt/slow")
     machine.run("dd", f"if={INSIDE}/new", "of=/mnt/slow/data", "bs=64k", "conv=notrunc", "status=none")
 
 
-def assert_slow_complete(outliving):
-    assert (outliving / "slow.img").read_bytes() == (outliving / "new").read_bytes()
+def assert_slow_server_has_written(host_directory):
+    assert (host_directory / "slow.img").read_bytes() == (host_directory / "new").read_bytes()
 
 
 def source_on(machine, on, image):
@@ -172,56 +172,56 @@ def source_on(machine, on, image):
     return machine.loop(inside) if on == "loop" else inside
 
 
-# one end, in order
+# an unmount or the end of the service
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_unmounted(machine, outliving, mountpoint, name, on):
-    target = mount_and_work(machine, name, source_on(machine, on, make_image(outliving, name)))
+def test_unmounted_filesystem_is_complete(machine, host_directory, mountpoint, name, on):
+    target = mount_and_write(machine, name, source_on(machine, on, make_image(host_directory, name)))
     machine.run("umount", target)
-    wait_for_the_end(machine)
-    assert_complete(outliving, name, mountpoint)
-    assert not words_of_failure(machine)
+    wait_for_services_to_end(machine)
+    assert_complete(host_directory, name, mountpoint)
+    assert not failures_in_log(machine)
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_service_stopped(machine, outliving, mountpoint, name, on):
-    """By an administrator who forgot that somebody has it mounted."""
-    target = mount_and_work(machine, name, source_on(machine, on, make_image(outliving, name)))
+def test_filesystem_of_stopped_service_is_complete(machine, host_directory, mountpoint, name, on):
+    """An administrator stops the service while the filesystem is mounted."""
+    target = mount_and_write(machine, name, source_on(machine, on, make_image(host_directory, name)))
     service, = instances(machine)
     machine.run("systemctl", "stop", service)
     machine.run("umount", target, check=False)
-    assert_complete(outliving, name, mountpoint)
-    assert not words_of_failure(machine)
+    assert_complete(host_directory, name, mountpoint)
+    assert not failures_in_log(machine)
 
 
-# a server that takes its time
+# a slow server
 
 
-def test_slow_unmounted(machine, outliving):
-    mount_and_work_slow(machine, make_slow(outliving))
+def test_slow_server_is_complete_after_unmount(machine, host_directory):
+    mount_and_write_to_slow_server(machine, make_source_of_slow_server(host_directory))
     machine.run("umount", "/mnt/slow")
-    wait_for_the_end(machine)
-    assert_slow_complete(outliving)
+    wait_for_services_to_end(machine)
+    assert_slow_server_has_written(host_directory)
 
 
-def test_slow_stopped(machine, outliving):
-    mount_and_work_slow(machine, make_slow(outliving))
+def test_slow_server_is_complete_after_stop(machine, host_directory):
+    mount_and_write_to_slow_server(machine, make_source_of_slow_server(host_directory))
     machine.run("systemctl", "stop", *instances(machine))
     machine.run("umount", "/mnt/slow", check=False)
-    assert_slow_complete(outliving)
+    assert_slow_server_has_written(host_directory)
 
 
-def test_slow_stopped_while_it_writes_back(machine, outliving):
-    """Behind its loop libfuse no longer catches SIGTERM: what reaches a server now kills it."""
-    mount_and_work_slow(machine, make_slow(outliving))
+def test_slow_server_is_complete_when_stopped_while_writing_back(machine, host_directory):
+    """After its loop, libfuse no longer handles SIGTERM, which would kill the server."""
+    mount_and_write_to_slow_server(machine, make_source_of_slow_server(host_directory))
     machine.run("umount", "/mnt/slow")
     time.sleep(SLOW_SECONDS / 5)
     machine.run("systemctl", "stop", *instances(machine))
-    assert_slow_complete(outliving)
+    assert_slow_server_has_written(host_directory)
 
 
-# the end of everything
+# shutdown
 
 
 def power_off(machine):
@@ -229,23 +229,23 @@ def power_off(machine):
     machine.nspawn.wait(60)
 
 
-@pytest.mark.parametrize("cut", range(POWER_CUTS))
-def test_powered_off(outliving, mountpoint, cut):
-    images = {name: make_image(outliving, name) for name in KINDS}
-    with Survived(outliving) as machine:
-        mount_and_work_slow(machine, make_slow(outliving))
+@pytest.mark.parametrize("number", range(SHUTDOWNS))
+def test_filesystems_are_complete_after_shutdown(host_directory, mountpoint, number):
+    images = {name: make_image(host_directory, name) for name in KINDS}
+    with MachineWithDirectory(host_directory) as machine:
+        mount_and_write_to_slow_server(machine, make_source_of_slow_server(host_directory))
         for name in KINDS:
-            mount_and_work(machine, name, f"{INSIDE}/{images[name].name}")
+            mount_and_write(machine, name, f"{INSIDE}/{images[name].name}")
         power_off(machine)
     for name in KINDS:
-        assert_complete(outliving, name, mountpoint)
-    assert_slow_complete(outliving)
+        assert_complete(host_directory, name, mountpoint)
+    assert_slow_server_has_written(host_directory)
 
 
-def test_powered_off_with_lines_in_fstab(outliving, mountpoint):
-    """By mount(8), umount(8) and systemd's mount units, with fsvc in the place of libfuse's helpers."""
-    images = {name: make_image(outliving, name) for name in KINDS}
-    with Survived(outliving) as machine:
+def test_filesystems_of_fstab_are_complete_after_shutdown(host_directory, mountpoint):
+    """With mount(8), umount(8) and mount units of systemd, and the helpers of fsvc."""
+    images = {name: make_image(host_directory, name) for name in KINDS}
+    with MachineWithDirectory(host_directory) as machine:
         machine.run("sh", "-c", "for call in mount umount; do ln -sf /usr/bin/fsvc /usr/sbin/$call.fuse; done")
         lines = [f"{INSIDE}/{image.name} /mnt/{name} fuse.{name} _netdev,x-systemd.requires=fsvc-{name}.socket 0 0\n"
                  for name, image in images.items()]
@@ -254,24 +254,24 @@ def test_powered_off_with_lines_in_fstab(outliving, mountpoint):
         machine.run("systemctl", "start", "remote-fs.target", *(f"mnt-{name}.mount" for name in KINDS))
         for name in KINDS:
             assert f"fsvc-{name}@" in machine.run("systemctl", "list-units", "fsvc-*.service").stdout
-            machine.run("sh", "-c", f"cd /mnt/{name} && set -- {INSIDE}/begin\n{WORK}")
+            machine.run("sh", "-c", f"cd /mnt/{name} && set -- {INSIDE}/initial\n{WRITE_SCRIPT}")
         power_off(machine)
     for name in KINDS:
-        assert_complete(outliving, name, mountpoint)
+        assert_complete(host_directory, name, mountpoint)
 
 
-def test_powered_off_under_who_still_writes(outliving, mountpoint):
-    """Sessions are over before what they write to is unmounted, and that before its service is told to end."""
-    image = make_image(outliving, "ext4")
-    (outliving / "work").write_text(WORK)
-    (outliving / "session").write_text(
-        f"cd /mnt/ext4\ntrap 'sleep 1; sh {INSIDE}/work {INSIDE}/begin; exit' TERM\n"
+def test_filesystem_is_complete_if_session_writes_during_shutdown(host_directory, mountpoint):
+    """Sessions end before the filesystem is unmounted, and the service is stopped after that."""
+    image = make_image(host_directory, "ext4")
+    (host_directory / "work").write_text(WRITE_SCRIPT)
+    (host_directory / "session").write_text(
+        f"cd /mnt/ext4\ntrap 'sleep 1; sh {INSIDE}/work {INSIDE}/initial; exit' TERM\n"
         "touch /run/ready\nwhile :; do sleep 0.1; done\n")
-    with Survived(outliving) as machine:
+    with MachineWithDirectory(host_directory) as machine:
         machine.run("mkdir", "/mnt/ext4")
         mount(machine, "ext4", f"{INSIDE}/{image.name}", "/mnt/ext4")
-        # ordered as each session is, by systemd-user-sessions.service
+        # the order of user sessions, as in systemd-user-sessions.service
         machine.run("systemd-run", "-p", "After=remote-fs.target", "-p", "KillMode=mixed", "sh", f"{INSIDE}/session")
         wait_for(machine.path("/run/ready").exists, what="the session")
         power_off(machine)
-    assert_complete(outliving, "ext4", mountpoint)
+    assert_complete(host_directory, "ext4", mountpoint)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""From the Debian packages to a mount and back to a system that has never heard of it, on clean systems."""
+"""The Debian packages on clean systems: installation, use, upgrade and removal."""
 
 import concurrent.futures
 import contextlib
@@ -19,52 +19,52 @@ from kit.throwaway_machine import REPO, Machine
 from kit.waiting import wait_for
 from kit.service_units import UNITS, add_service
 
-pytestmark = pytest.mark.timeout(1800)  # the first test of a release fetches it
+pytestmark = pytest.mark.timeout(1800)  # the first test of a release downloads it
 
 DOCUMENT = REPO / "doc" / "debian.md"
 BUILD = REPO / "test" / "debian-packages"
 RELEASES = ("bookworm", "trixie")
-# A system that boots, and a tool for making an image; neither fuse3 nor any server.
+# A system that boots and can make an image, without fuse3 and servers.
 CLEAN = ("systemd", "systemd-sysv", "dbus", "adduser", "procps", "squashfs-tools")
 NOTHING_TESTED = 77
-FOUND_NOTHING = 1  # by pgrep, findmnt and cat
-MINUTES = 60
+NOT_FOUND = 1  # exit status of pgrep, findmnt and cat
+MINUTE_S = 60
 
-# What a machine without a network needs for installing the packages, and fuse3 by itself.
+# Packages that the installation needs, and fuse3, for a machine without a network.
 FETCH = """
 mkdir -p /archives/partial
 apt-get -qy --download-only -o Dir::Cache::archives=/archives install /packages/*.deb fuse3
 """
-FURNISH = """
-chmod 666 /dev/fuse  # udev's work, elsewhere
+PREPARE = """
+chmod 666 /dev/fuse  # udev does this on real systems
 useradd --create-home alice
 su alice -c 'mkdir ~/tree ~/mnt ~/other && echo hello >~/tree/greeting &&
     mksquashfs ~/tree ~/image.squashfs -quiet -no-progress'
 """
-# What every use of the package manager leaves, and every day of a system.
+# Files that change with any use of apt, and while the system runs.
 NOT_COMPARED = (r"/(dev|tmp|packages|home|run/(systemd|log|dbus|mount)|var/(log|cache|tmp)|"
                 r"var/lib/(apt|dpkg/(?!info)[\w-]+|systemd/linger))($|/)")
-# By itself apt also keeps what others only suggest, as e2fsprogs does fuse2fs.
-NOTHING_BUT_NEEDED = "-o APT::AutoRemove::SuggestsImportant=false -o APT::AutoRemove::RecommendsImportant=false"
+# By default, apt also keeps packages that others only suggest, such as fuse2fs for e2fsprogs.
+ONLY_DEPENDENCIES = "-o APT::AutoRemove::SuggestsImportant=false -o APT::AutoRemove::RecommendsImportant=false"
 
 
 class Release(NamedTuple):
     root: Path
-    packages: Path  # built for it
-    archives: Path  # what those need, Debian's own
+    packages: Path  # the packages of fsvc
+    archives: Path  # the Debian packages that they need
 
 
 def run(*command):
     done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="backslashreplace", timeout=30 * MINUTES,
-                          env={**os.environ, "DEB_BUILD_OPTIONS": "nocheck"})  # these tests run elsewhere
+                          stderr=subprocess.STDOUT, text=True, errors="backslashreplace", timeout=30 * MINUTE_S,
+                          env={**os.environ, "DEB_BUILD_OPTIONS": "nocheck"})  # the unit tests run elsewhere
     if done.returncode == NOTHING_TESTED:
         raise debian_releases.Unavailable(done.stdout)
     assert done.returncode == 0, done.stdout
 
 
 def prepare(work, name):
-    """The packages for a release, and a clean system of it, or why there is none."""
+    """Build the packages for a release and a clean system. Return the reason as text if that is not possible."""
     try:
         release = Release(debian_releases.unpacked(name, CLEAN), work / name, debian_releases.cache() / f"{name}.newcomer")
         run(BUILD, name, release.packages)
@@ -78,7 +78,7 @@ def prepare(work, name):
 
 @pytest.fixture(scope="module")
 def prepared(request, tmp_path_factory):
-    """The releases that were asked for, at the same time."""
+    """Prepare all requested releases in parallel."""
     items = [item for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
     wanted = dict.fromkeys(release for item in items for release in item.callspec.params.values())
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -87,15 +87,15 @@ def prepared(request, tmp_path_factory):
 
 @contextlib.contextmanager
 def booted(release):
-    """A clean system, with the packages in /packages."""
+    """Boot a clean system, with the packages in /packages."""
     if not shutil.which("systemd-nspawn"):
-        pytest.skip("there is no systemd-nspawn")
+        pytest.skip("systemd-nspawn is not installed")
     if isinstance(release, str):
         pytest.skip(release)
     with Machine(root=release.root, layers=()) as machine:
         shutil.copytree(release.archives, machine.path("/var/cache/apt/archives"), dirs_exist_ok=True)
         shutil.copytree(release.packages, machine.path("/packages"))
-        shell(machine, FURNISH)
+        shell(machine, PREPARE)
         yield machine
 
 
@@ -107,15 +107,15 @@ def machine(request, prepared):
 
 @pytest.fixture(params=RELEASES, scope="module")
 def installed(request, prepared):
-    """With the packages, and a service enabled."""
+    """A system with the packages and an enabled service."""
     with booted(prepared[request.param]) as machine:
         install_and_enable(machine)
         yield machine
 
 
 def shell(machine, command, check=True):
-    """As root in the folder of the packages."""
-    return machine.run("sh", "-ec", f"cd /packages; {command}", check=check, timeout=5 * MINUTES,
+    """Run a command as root in /packages."""
+    return machine.run("sh", "-ec", f"cd /packages; {command}", check=check, timeout=5 * MINUTE_S,
                        env={"DEBIAN_FRONTEND": "noninteractive"})
 
 
@@ -124,11 +124,11 @@ def as_alice(machine, command, check=True):
 
 
 def probe(machine, *options):
-    """What alice sees."""
+    """Return the output of fsvc-probe for alice."""
     return json.loads(as_alice(machine, f"fsvc-probe --json {' '.join(options)}").stdout)
 
 
-# What there is to be found in a system beside its files.
+# The state of the system, except files.
 STATE = {
     "package": "dpkg-query --show --showformat='${Package} ${Status}\\n'",
     "diverted": "dpkg-divert --list",
@@ -140,14 +140,14 @@ STATE = {
     "mount": "findmnt --list --noheadings --types fuse,fuseblk,fuse.squashfs",
     "in the mount table": "cat /run/mount/utab",
 }
-# Each file, with what can be said of it without opening it.
+# All files, with their attributes.
 FILES = r"find / \( -path /proc -o -path /sys \) -prune -o -printf '%p %M %u %g %l\n'"
 
 
-def state(machine, *which):
-    said = {what: shell(machine, STATE[what], check=False) for what in which or STATE}
-    assert [done for done in said.values() if done.returncode not in (0, FOUND_NOTHING)] == []
-    return {f"{what}: {line}" for what, done in said.items() for line in done.stdout.splitlines()}
+def state(machine, *kinds):
+    said = {kind: shell(machine, STATE[kind], check=False) for kind in kinds or STATE}
+    assert [done for done in said.values() if done.returncode not in (0, NOT_FOUND)] == []
+    return {f"{kind}: {line}" for kind, done in said.items() for line in done.stdout.splitlines()}
 
 
 def state_and_files(machine):
@@ -163,7 +163,7 @@ def instances(machine):
     return [line for line in state(machine, "unit") if "@" in line]
 
 
-def sockets_that_listen(machine):
+def listening_sockets(machine):
     listed = shell(machine, "systemctl list-units --plain --no-legend --state=active 'fsvc-*.socket'").stdout
     return [line.split()[0] for line in listed.splitlines()]
 
@@ -173,12 +173,12 @@ def install_and_enable(machine, *packages):
     shell(machine, "systemctl enable --now fsvc-squashfs.socket")
 
 
-def mount(place):
-    """The words of somebody who mounts the image there, and looks at it."""
-    return f"fuservicemount3 image.squashfs '{place}' -t squashfs && cmp '{place}/greeting' tree/greeting"
+def mount(target):
+    """Return the command that mounts the image and compares a file."""
+    return f"fuservicemount3 image.squashfs '{target}' -t squashfs && cmp '{target}/greeting' tree/greeting"
 
 
-def test_a_newcomer_installs_mounts_looks_unmounts_and_purges(machine):
+def test_packages_can_be_installed_used_and_purged(machine):
     before = state_and_files(machine)
     shell(machine, "apt install -y ./fsvc*.deb")
     assert not [line for line in state(machine, "unit file") if "enabled" in line.split()]
@@ -196,7 +196,7 @@ def test_a_newcomer_installs_mounts_looks_unmounts_and_purges(machine):
     shell(machine, "apt install -y ./libfsvc*.deb")
     shell(machine, "apt purge -y fsvc fsvc-services libfsvc0 libfsvc-dev")
     assert state(machine, "unit file", "unit", "process") == set()
-    shell(machine, f"apt autoremove -y --purge {NOTHING_BUT_NEEDED}")
+    shell(machine, f"apt autoremove -y --purge {ONLY_DEPENDENCIES}")
     assert differences(state_and_files(machine), before) == []
 
 
@@ -205,7 +205,7 @@ COMMANDS = {"+fuse3": "dpkg -i /var/cache/apt/archives/libfuse3-[0-9]*.deb /var/
             "+fsvc": "dpkg -i fsvc_*.deb", "-fuse3": "dpkg --purge fuse3", "-fsvc": "dpkg --purge fsvc"}
 
 
-def test_fuse3_has_its_names_whenever_fsvc_has_not(machine):
+def test_fuse3_owns_mount_helpers_without_fsvc(machine):
     before, installed = state(machine, "diverted"), set()
     for step in STEPS:
         shell(machine, COMMANDS[step])
@@ -223,12 +223,12 @@ def test_fuse3_has_its_names_whenever_fsvc_has_not(machine):
         assert ("fsvc" in installed) == (state(machine, "diverted") != before), step
 
 
-PLACE = "a #1 place"  # what mount tables escape
-LAST_PLACE = "other\n"  # what a shell drops at the end
+ESCAPED_NAME = "a #1 name"  # mount tables escape these characters
+NAME_WITH_NEWLINE = "other\n"  # a shell removes the final newline
 
 
-def refused(machine):
-    """What is said when the services cannot be removed, and are still there."""
+def purge_fails(machine):
+    """Check that purging fails and the services still work. Return the output."""
     done = shell(machine, "apt purge -y fsvc-services", check=False)
     assert done.returncode != 0
     as_alice(machine, mount("other") + " && umount other")
@@ -241,82 +241,82 @@ def sleepers(machine):
 
 def wake_up(machine):
     shell(machine, "pkill -x sleep")
-    wait_for(lambda: not sleepers(machine), what="the end of who sleeps")
+    wait_for(lambda: not sleepers(machine), what="the end of sleep")
 
 
-def test_removal_unmounts_but_not_what_is_in_use_or_out_of_reach(machine):
+def test_removal_unmounts_but_fails_for_busy_or_unreachable_mounts(machine):
     install_and_enable(machine)
-    as_alice(machine, f"mkdir '{PLACE}' && " + mount("mnt") + " && " + mount(PLACE))
-    as_alice(machine, f"cd '{PLACE}' && sleep 1000 >/dev/null 2>&1 &")
-    wait_for(lambda: sleepers(machine), what="who uses the mount")
-    said = refused(machine)
-    assert f"/home/alice/{PLACE}" in said and "sleep" in said
-    as_alice(machine, f"cmp '{PLACE}/greeting' tree/greeting")
+    as_alice(machine, f"mkdir '{ESCAPED_NAME}' && " + mount("mnt") + " && " + mount(ESCAPED_NAME))
+    as_alice(machine, f"cd '{ESCAPED_NAME}' && sleep 1000 >/dev/null 2>&1 &")
+    wait_for(lambda: sleepers(machine), what="a process that uses the mount")
+    said = purge_fails(machine)
+    assert f"/home/alice/{ESCAPED_NAME}" in said and "sleep" in said
+    as_alice(machine, f"cmp '{ESCAPED_NAME}/greeting' tree/greeting")
     wake_up(machine)
-    shell(machine, f"umount '/home/alice/{PLACE}' /home/alice/mnt")
+    shell(machine, f"umount '/home/alice/{ESCAPED_NAME}' /home/alice/mnt")
     wait_for(lambda: not instances(machine), 30, "the end of the services")
 
     away = mount("mnt") + " && sleep 1000"
     shell(machine, f'cd ~alice; unshare --mount sh -c "{away}" >/dev/null 2>&1 &')
-    wait_for(lambda: sleepers(machine), what="the mount somewhere else")
-    assert "fsvc-squashfs@" in refused(machine)
+    wait_for(lambda: sleepers(machine), what="the mount in another namespace")
+    assert "fsvc-squashfs@" in purge_fails(machine)
     wake_up(machine)
     wait_for(lambda: not instances(machine), 30, "the end of the service")
 
-    as_alice(machine, f"mkdir '{LAST_PLACE}' && " + " && ".join(map(mount, ("mnt", PLACE, LAST_PLACE))))
+    as_alice(machine, f"mkdir '{NAME_WITH_NEWLINE}' && " + " && ".join(map(mount, ("mnt", ESCAPED_NAME, NAME_WITH_NEWLINE))))
     shell(machine, "apt purge -y fsvc fsvc-services")
     assert state(machine, "unit file", "unit", "process", "mount", "in the mount table") == set()
 
 
-def test_a_removal_that_is_killed_leaves_the_sockets_as_they_were(machine):
+def test_killed_removal_does_not_change_sockets(machine):
     install_and_enable(machine)
-    shell(machine, "systemctl start fsvc-ext4.socket")  # for a line of fstab
+    shell(machine, "systemctl start fsvc-ext4.socket")  # as an entry of fstab does
     shell(machine, f'cd ~alice; unshare --mount sh -c "{mount("mnt")} && sleep 1000" >/dev/null 2>&1 &')
-    wait_for(lambda: instances(machine), what="a mount out of reach, which removal waits for")
+    wait_for(lambda: instances(machine), what="a mount in another namespace, which the removal waits for")
     shell(machine, "(apt purge -y fsvc-services && echo removed || echo kept) >said 2>&1 &")
-    wait_for(lambda: not sockets_that_listen(machine), what="removal")
+    wait_for(lambda: not listening_sockets(machine), what="the removal")
     shell(machine, "pkill -KILL -f '[f]svc-services.prerm remove'")
     said = machine.path("/packages/said")
     wait_for(lambda: said.read_text().endswith(("removed\n", "kept\n")), 30, "the end of apt")
     assert said.read_text().endswith("kept\n")
-    assert sockets_that_listen(machine) == ["fsvc-ext4.socket", "fsvc-squashfs.socket"]
+    assert listening_sockets(machine) == ["fsvc-ext4.socket", "fsvc-squashfs.socket"]
     wake_up(machine)
     wait_for(lambda: not instances(machine), 30, "the end of the service")
 
 
-def test_who_keeps_the_mount_table_locked_does_not_keep_the_services(machine):
+def test_locked_mount_table_does_not_prevent_removal(machine):
     install_and_enable(machine)
     as_alice(machine, mount("mnt") + " && umount mnt")
     as_alice(machine, "flock /run/mount/utab.lock sleep 1000 >/dev/null 2>&1 &")
-    wait_for(lambda: sleepers(machine), what="who has the lock")
+    wait_for(lambda: sleepers(machine), what="the process with the lock")
     removed = shell(machine, "apt purge -y fsvc-services")
     assert "/run/mount/utab is locked" in removed.stdout + removed.stderr
     assert state(machine, "unit file", "unit") == set()
     wake_up(machine)
 
 
-def test_mount_uses_the_service(installed):
+def test_mount_uses_service(installed):
     shell(installed, "mount -t fuse.squashfs -o fsvc=require ~alice/image.squashfs ~alice/mnt")
     shell(installed, "cmp ~alice/mnt/greeting ~alice/tree/greeting")
     assert len(instances(installed)) == 1
     shell(installed, "umount ~alice/mnt")
 
 
-def test_a_user_mounts_what_fstab_lets_users_mount(installed):
+def test_user_can_mount_entry_of_fstab(installed):
     line = "/home/alice/image.squashfs /home/alice/mnt fuse.squashfs noauto,user,fsvc=require 0 0"
     installed.path("/etc/fstab").write_text(f"{line}\n")
     as_alice(installed, "mount ~/mnt && cmp mnt/greeting tree/greeting && umount ~/mnt")
 
 
-def test_an_upgrade_ends_no_mount_and_keeps_what_is_enabled(installed):
+def test_upgrade_keeps_mounts_and_enabled_sockets(installed):
     as_alice(installed, mount("mnt"))
     shell(installed, "apt install -y --reinstall ./fsvc*.deb")
     as_alice(installed, "cmp mnt/greeting tree/greeting && " + mount("other"))
     as_alice(installed, "umount mnt other")
 
 
-def test_an_administrator_names_the_group_that_may_mount(installed):
-    """In the words of doc/debian.md; and the group of one user alone."""
+def test_administrator_can_choose_group_that_may_mount(installed):
+    """With the file in doc/debian.md, and with the group of a single user."""
     (name, text), = re.findall(r"^```ini\n# (\S+)\n(.*?)^```", DOCUMENT.read_text(), re.M | re.S)
     path = installed.path(name)
     path.parent.mkdir()
@@ -334,8 +334,8 @@ def test_an_administrator_names_the_group_that_may_mount(installed):
     shell(installed, "systemctl daemon-reload; systemctl restart fsvc-squashfs.socket")
 
 
-def test_an_administrator_takes_the_bit_away(installed):
-    """In the words of doc/debian.md."""
+def test_administrator_can_remove_set_user_id_bit(installed):
+    """With the command in doc/debian.md."""
     command, = re.findall("^dpkg-statoverride .*", DOCUMENT.read_text(), re.M)
     shell(installed, f"{command}; apt install -y --reinstall ./fsvc_*.deb")
     assert installed.run("stat", "--format=%a", "/usr/bin/fsvc").stdout == "755\n"
@@ -344,12 +344,12 @@ def test_an_administrator_takes_the_bit_away(installed):
     shell(installed, "dpkg-statoverride --remove /usr/bin/fsvc; chmod 4755 /usr/bin/fsvc")
 
 
-def test_a_service_of_ones_own_does_not_outlive_the_sandbox(installed):
-    """Then the services are gone from this machine."""
-    for name, place in ("mine", UNITS), ("ours", "/usr/local/lib/systemd/system"):
+def test_own_services_are_disabled_when_sandbox_is_removed(installed):
+    """The services are not installed on this machine after this test."""
+    for name, directory in ("mine", UNITS), ("ours", "/usr/local/lib/systemd/system"):
         add_service(installed, name, "/usr/bin/fsvc-open --read-only -- squashfuse -f")
-        if place != UNITS:
-            shell(installed, f"mkdir -p {place}; mv {UNITS}/fsvc-{name}[.@]* {place}")
+        if directory != UNITS:
+            shell(installed, f"mkdir -p {directory}; mv {UNITS}/fsvc-{name}[.@]* {directory}")
         shell(installed, f"systemctl daemon-reload; systemctl enable --now fsvc-{name}.socket")
     as_alice(installed, "fuservicemount3 image.squashfs mnt -t mine && fuservicemount3 image.squashfs other -t ours")
     removed = shell(installed, "apt remove -y fsvc-services")
@@ -360,7 +360,7 @@ def test_a_service_of_ones_own_does_not_outlive_the_sandbox(installed):
         assert shell(installed, f"systemctl is-enabled {name}", check=False).stdout == "disabled\n"
 
 
-# A package of that name and version, with nothing in it.
+# An empty package with this name and version.
 EMPTY_FUSE3 = """
 mkdir -p other/DEBIAN
 printf '%s: %s\\n' Package fuse3 Architecture all Maintainer nobody Description none Version $1 >other/DEBIAN/control
@@ -369,10 +369,11 @@ apt install -y --allow-downgrades ./fuse3_*.deb
 """
 
 
-def test_the_fuse3_of_another_release_has_fsvc_removed(installed):
-    """As an upgrade of the system would: the diversions are by the names of this release.
+def test_other_version_of_fuse3_removes_fsvc(installed):
+    """As an upgrade of the system does: the diversions are for the paths of this release.
 
-    Then nothing of fsvc is left in this machine."""
+    fsvc is not installed on this machine after this test.
+    """
     conflicts = shell(installed, "dpkg-query --show --showformat='${Conflicts}' fsvc").stdout
     other = "3.14.0-6" if ">=" in conflicts else "3.14.0-5"
     shell(installed, f"set -- {other}; {EMPTY_FUSE3}")
@@ -380,12 +381,12 @@ def test_the_fuse3_of_another_release_has_fsvc_removed(installed):
     assert shell(installed, "dpkg-query --show --showformat='${Status}' fsvc").stdout == "deinstall ok config-files"
 
 
-def test_the_packages_have_the_version_of_the_project():
+def test_packages_have_version_of_project():
     project = re.search(r"version: '(.*?)'", (REPO / "meson.build").read_text())[1]
     assert (REPO / "debian/changelog").read_text().startswith(f"fsvc ({project}) ")
 
 
-def test_the_services_suggest_every_server():
+def test_services_package_suggests_all_servers():
     servers = re.findall(r"^    \['\w+', '([\w-]+)', '", (REPO / "units/meson.build").read_text(), re.M)
     services = re.search(r"^Package: fsvc-services\n.*?\n\n", (REPO / "debian/control").read_text(), re.M | re.S)[0]
     recommended, suggested = re.findall(r"^(?:Recommends|Suggests):((?:.|\n )*)", services, re.M)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""doc/services.md, as an administrator follows it: a service of one's own, its further files, and the network."""
+"""The instructions of doc/services.md: own services, additional files, and the network."""
 
 import json
 import re
@@ -12,14 +12,14 @@ from kit.throwaway_machine import REPO, Machine
 from kit.waiting import wait_for
 from kit.service_units import UNITS, add_service, blocks
 
-ADDRESS = "192.0.2.1"  # the machine's, and not what it calls localhost
+ADDRESS = "192.0.2.1"  # an address of the machine, not of localhost
 NETWORK = {"a socket of AF_INET", "a socket of AF_INET6"}
 
-# A real server that learns from a further file where in its source the filesystem begins.
-AT_AN_OFFSET = """/bin/sh -c 'exec squashfuse -f -o offset=$(cat {})  "$1" "$2"' sh {{source}} {{mountpoint}}"""
+# A real server that reads from another file at which offset of the source the filesystem begins.
+SERVER_WITH_OFFSET = """/bin/sh -c 'exec squashfuse -f -o offset=$(cat {})  "$1" "$2"' sh {{source}} {{mountpoint}}"""
 
-# A web server as most are: one that gives a part of a file to who asks for a part.
-WEB = """
+# A web server with support for range requests.
+WEB_SERVER = """
 import http.server, os, re, sys
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -47,7 +47,7 @@ http.server.ThreadingHTTPServer((sys.argv[1], 8000), Handler).serve_forever()
 
 
 class FirewallMachine(Machine):
-    """One whose systemd may load the programs that IPAddressDeny= consists of."""
+    """A machine whose systemd can load the BPF programs of IPAddressDeny=."""
 
     def nspawn_options(self):
         return [*super().nspawn_options(), "--system-call-filter=bpf"]
@@ -65,56 +65,56 @@ def machine():
         yield machine
 
 
-def same_as_the_tree(machine):
-    machine.run("diff", "--recursive", "--no-dereference", "--exclude=pipe", f"{images.PLACE}/tree", real_servers.MOUNTPOINT)
+def assert_same_tree(machine):
+    machine.run("diff", "--recursive", "--no-dereference", "--exclude=pipe", f"{images.DIRECTORY}/tree", real_servers.MOUNTPOINT)
 
 
 def refused(machine, source, subtype, *options):
     failed = machine.run("fuservicemount3", source, real_servers.MOUNTPOINT, "-t", subtype, *options, check=False)
-    wait_for(lambda: not real_servers.instances(machine), 30, "the service's end")
+    wait_for(lambda: not real_servers.instances(machine), 30, "the end of the service")
     return failed.returncode == 1 and not real_servers.is_mounted(machine)
 
 
-def test_five_lines_make_a_service(machine):
+def test_service_needs_five_lines_of_units(machine):
     assert sum(len([line for line in text.splitlines() if not line.startswith("[")])
                for path, text in blocks().items() if "/fsvc-mine" in path) <= 5
     machine.run("systemctl", "start", "fsvc-mine.socket")
     with real_servers.contained(machine, "mine", images.make_image(machine, "squashfs")):
-        same_as_the_tree(machine)
+        assert_same_tree(machine)
 
 
-# further files
+# additional files
 
 
 @pytest.fixture
 def shifted(machine):
-    """A squashfs image that begins somewhere within a file."""
+    """A squashfs image at an offset in a file."""
     image = images.make_image(machine, "squashfs")
-    machine.run("sh", "-ec", f"cd {images.PLACE} && head -c 8192 /dev/zero >shifted && cat {image} >>shifted &&"
+    machine.run("sh", "-ec", f"cd {images.DIRECTORY} && head -c 8192 /dev/zero >shifted && cat {image} >>shifted &&"
                 " echo 8192 >offset && chmod 600 shifted offset")
-    return f"{images.PLACE}/shifted"
+    return f"{images.DIRECTORY}/shifted"
 
 
-def test_the_administrator_names_a_further_file(machine, shifted):
-    place = f"{images.PLACE}/offset"
-    add_service(machine, "policy", f"/usr/bin/fsvc-open --read-only --options=none -- {AT_AN_OFFSET.format(place)}")
+def test_administrator_can_grant_additional_file(machine, shifted):
+    file = f"{images.DIRECTORY}/offset"
+    add_service(machine, "policy", f"/usr/bin/fsvc-open --read-only --options=none -- {SERVER_WITH_OFFSET.format(file)}")
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "start", "fsvc-policy.socket")
     assert refused(machine, shifted, "policy")
     policy = machine.path("/etc/fsvc/policy.conf")
-    policy.write_text(f"read {place}\n")
+    policy.write_text(f"read {file}\n")
     with real_servers.contained(machine, "policy", shifted):
-        same_as_the_tree(machine)
+        assert_same_tree(machine)
 
 
-def test_the_person_names_a_further_file(machine, shifted):
-    place = f"{images.PLACE}/offset"
-    add_service(machine, "option", f"/usr/bin/fsvc-open --read-only --options=none -- {AT_AN_OFFSET.format(place)}")
+def test_caller_can_grant_additional_file(machine, shifted):
+    file = f"{images.DIRECTORY}/offset"
+    add_service(machine, "option", f"/usr/bin/fsvc-open --read-only --options=none -- {SERVER_WITH_OFFSET.format(file)}")
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "start", "fsvc-option.socket")
     assert refused(machine, shifted, "option", "-o", "offset=/etc/hostname")
-    with real_servers.contained(machine, "option", shifted, "-o", f"offset={place}"):
-        same_as_the_tree(machine)
+    with real_servers.contained(machine, "option", shifted, "-o", f"offset={file}"):
+        assert_same_tree(machine)
 
 
 # the network
@@ -122,7 +122,7 @@ def test_the_person_names_a_further_file(machine, shifted):
 
 @pytest.fixture
 def start(machine):
-    """Starts a program in the machine, which ends with the test."""
+    """Start a program in the machine. It is stopped after the test."""
     units = []
 
     def start(*command):
@@ -134,35 +134,35 @@ def start(machine):
         machine.run("systemctl", "stop", unit)
 
 
-def serves(machine, address, port):
+def wait_for_port(machine, address, port):
     connect = f"import socket; socket.create_connection(('{address}', {port}))"
     wait_for(lambda: machine.run("/usr/bin/python3", "-c", connect, check=False).returncode == 0, 10, "the other end")
 
 
-def test_httpdirfs_shows_a_web_server(machine, start):
-    machine.run("sh", "-ec", f"mkdir -p /web && cp -r {images.PLACE}/tree/many {images.PLACE}/tree/text /web")
-    machine.path("/web.py").write_text(WEB)
+def test_httpdirfs_mounts_web_server(machine, start):
+    machine.run("sh", "-ec", f"mkdir -p /web && cp -r {images.DIRECTORY}/tree/many {images.DIRECTORY}/tree/text /web")
+    machine.path("/web.py").write_text(WEB_SERVER)
     start("/usr/bin/python3", "/web.py", ADDRESS)
-    serves(machine, ADDRESS, 8000)
+    wait_for_port(machine, ADDRESS, 8000)
     machine.run("systemctl", "start", "fsvc-net-httpdirfs.socket")
     with real_servers.contained(machine, "httpdirfs", f"http://{ADDRESS}:8000/"):
         machine.run("diff", "--recursive", "/web", real_servers.MOUNTPOINT)
 
 
-def test_a_service_with_a_network_is_kept_from_what_listens_for_this_machine_alone(machine):
-    """That systemd is told so: it enforces it where control groups are of version 2, which not every machine has."""
+def test_network_service_cannot_connect_to_localhost(machine):
+    """Only the setting is checked: systemd enforces it with cgroup v2, which not all machines have."""
     denied = machine.run("systemctl", "show", "--value", "-p", "IPAddressDeny", "fsvc-net-httpdirfs@1-1-0.service").stdout
     assert "127.0.0.0/8" in denied and "169.254.0.0/16" in denied
 
 
 def test_sshfs_reads_and_writes(machine, start):
-    """Without ssh, which would only pass on what the two say."""
+    """Without ssh, which only forwards the data."""
     add_service(machine, "net-sshfs", "/usr/bin/fsvc-open --instance=%i --remote -- sshfs -f")
     unit = machine.path(f"{UNITS}/fsvc-net-sshfs.socket")
     unit.write_text(unit.read_text().replace("/net-sshfs", "/sshfs"))
     machine.run("systemctl", "daemon-reload")
     start("systemd-socket-activate", "--accept", "--inetd", f"--listen={ADDRESS}:2222", "/usr/lib/openssh/sftp-server")
-    machine.run("sh", "-ec", f"mkdir -p /far && cp -r {images.PLACE}/tree/many {images.PLACE}/tree/text /far")
+    machine.run("sh", "-ec", f"mkdir -p /far && cp -r {images.DIRECTORY}/tree/many {images.DIRECTORY}/tree/text /far")
     machine.run("systemctl", "start", "fsvc-net-sshfs.socket")
     with real_servers.contained(machine, "sshfs", f"{ADDRESS}:/far", "-o", "directport=2222"):
         machine.run("diff", "--recursive", "/far", real_servers.MOUNTPOINT)
@@ -170,7 +170,7 @@ def test_sshfs_reads_and_writes(machine, start):
     assert machine.run("cat", "/far/new").stdout == "written\n"
 
 
-def test_with_a_network_everything_else_stays_closed(machine):
+def test_network_service_is_otherwise_contained(machine):
     machine.path("/usr/local/lib/attacker.py").write_text((REPO / "test/integration/kit/taken_over_server.py").read_text())
     add_service(machine, "net-attacker", "/usr/bin/python3 -I /usr/local/lib/attacker.py")
     machine.run("systemctl", "daemon-reload")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The helper and the servers together, with real files in real mounts, without systemd as pid 1."""
+"""The helper with real servers and real files, without systemd."""
 
 import errno
 import os
@@ -21,34 +21,34 @@ def single_file(request, serve):
     return serve(*SERVERS_BY_NAME[request.param])
 
 
-def assert_is_gone(service, place):
-    assert mounts.at(place) == []
+def assert_is_gone(service, target):
+    assert mounts.at(target) == []
     wait_for(lambda: not service.instances(), what="the end of the server")
 
 
-def unmount(service, place):
-    mounts.unmount(place)
-    assert_is_gone(service, place)
+def unmount(service, target):
+    mounts.unmount(target)
+    assert_is_gone(service, target)
 
 
-def succeeds(result):
+def assert_success(result):
     assert (result.code, result.errors) == (0, "")
 
 
 # one file
 
 
-def test_a_file_is_shown_in_a_directory(single_file, mount, source, mountpoint):
-    succeeds(mount())
+def test_file_is_in_directory_of_mount(single_file, mount, source, mountpoint):
+    assert_success(mount())
     assert os.listdir(mountpoint) == ["single_file"]
     assert (mountpoint / "single_file").read_bytes() == source.read_bytes()
     assert stat.S_ISREG((mountpoint / "single_file").stat().st_mode)
     unmount(single_file, mountpoint)
 
 
-def test_what_is_written_reaches_the_source(single_file, mount, source, mountpoint):
+def test_written_data_reaches_source(single_file, mount, source, mountpoint):
     before = source.read_bytes()
-    succeeds(mount())
+    assert_success(mount())
     with open(mountpoint / "single_file", "r+b") as file:
         file.seek(5000)
         file.write(b"written through the mount")
@@ -56,42 +56,42 @@ def test_what_is_written_reaches_the_source(single_file, mount, source, mountpoi
     assert source.read_bytes() == before[:5000] + b"written through the mount" + before[5025:]
 
 
-def test_a_read_only_mount_is_not_written_to(single_file, mount, source, mountpoint):
+def test_read_only_mount_cannot_be_written(single_file, mount, source, mountpoint):
     before = source.read_bytes()
-    succeeds(mount("-o", "ro"))
-    assert "ro" in mounts.the_one_at(mountpoint).flags
+    assert_success(mount("-o", "ro"))
+    assert "ro" in mounts.single_mount_at(mountpoint).flags
     with pytest.raises(OSError, match=os.strerror(errno.EROFS)):
         open(mountpoint / "single_file", "r+b")
     assert (mountpoint / "single_file").read_bytes() == before
     unmount(single_file, mountpoint)
 
 
-def test_a_file_is_shown_as_the_mountpoint_itself(single_file, mount, source, work):
-    place = work / "place"
-    place.write_text("what was there")
-    succeeds(mount("-o", "file_mount", mountpoint=place))
-    assert place.read_bytes() == source.read_bytes()
-    unmount(single_file, place)
-    assert place.read_text() == "what was there"
+def test_file_can_be_mounted_on_file(single_file, mount, source, work):
+    target = work / "target"
+    target.write_text("original")
+    assert_success(mount("-o", "file_mount", mountpoint=target))
+    assert target.read_bytes() == source.read_bytes()
+    unmount(single_file, target)
+    assert target.read_text() == "original"
 
 
-def test_a_file_is_not_mounted_on_a_directory(single_file, mount, mountpoint):
+def test_file_is_not_mounted_on_directory(single_file, mount, mountpoint):
     assert mount("-o", "file_mount").code == 1
     assert_is_gone(single_file, mountpoint)
 
 
-def test_a_directory_is_not_mounted_on_a_file(single_file, mount, work):
-    (work / "place").touch()
-    assert mount(mountpoint=work / "place").code == 1
-    assert_is_gone(single_file, work / "place")
+def test_directory_is_not_mounted_on_file(single_file, mount, work):
+    (work / "target").touch()
+    assert mount(mountpoint=work / "target").code == 1
+    assert_is_gone(single_file, work / "target")
 
 
-@pytest.mark.parametrize("words", [[], ["-o", "ro"]], ids=["rw", "ro"])
-def test_a_block_device_is_a_source_as_well(single_file, mount, loop, source, mountpoint, words):
+@pytest.mark.parametrize("options", [[], ["-o", "ro"]], ids=["rw", "ro"])
+def test_block_device_can_be_source(single_file, mount, loop, source, mountpoint, options):
     content = source.read_bytes()
-    succeeds(mount(*words, source=loop))
+    assert_success(mount(*options, source=loop))
     assert (mountpoint / "single_file").read_bytes() == content
-    if not words:
+    if not options:
         with open(mountpoint / "single_file", "r+b") as file:
             file.write(b"onto the device")
             os.fsync(file.fileno())
@@ -100,55 +100,55 @@ def test_a_block_device_is_a_source_as_well(single_file, mount, loop, source, mo
     assert open(loop, "rb").read() == content
 
 
-def test_two_mounts_are_two_servers(single_file, mount, source, mountpoint, work):
-    other, place = work / "other.img", work / "place"
+def test_each_mount_has_its_own_server(single_file, mount, source, mountpoint, work):
+    other, target = work / "other.img", work / "target"
     other.write_bytes(b"another image" * 1000)
-    place.mkdir()
-    succeeds(mount())
-    succeeds(mount(source=other, mountpoint=place))
-    assert (place / "single_file").read_bytes() == other.read_bytes()
+    target.mkdir()
+    assert_success(mount())
+    assert_success(mount(source=other, mountpoint=target))
+    assert (target / "single_file").read_bytes() == other.read_bytes()
     assert len(single_file.instances()) == 2
     mounts.unmount(mountpoint)
     wait_for(lambda: len(single_file.instances()) == 1, what="the end of one server")
-    assert (place / "single_file").read_bytes() == other.read_bytes()
-    unmount(single_file, place)
+    assert (target / "single_file").read_bytes() == other.read_bytes()
+    unmount(single_file, target)
 
 
-def test_a_killed_server_ends_one_mount_and_nothing_else(single_file, mount, source, mountpoint, work):
-    place = work / "place"
-    place.mkdir()
-    succeeds(mount())
+def test_killed_server_ends_only_its_own_mount(single_file, mount, source, mountpoint, work):
+    target = work / "target"
+    target.mkdir()
+    assert_success(mount())
     first = set(single_file.instances())
-    succeeds(mount(mountpoint=place))
+    assert_success(mount(mountpoint=target))
     for pid in first:
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not first & set(single_file.instances()))
     with pytest.raises(OSError, match=os.strerror(errno.ENOTCONN)):
         os.listdir(mountpoint)
     mounts.unmount(mountpoint)
-    assert (place / "single_file").read_bytes() == source.read_bytes()
-    unmount(single_file, place)
+    assert (target / "single_file").read_bytes() == source.read_bytes()
+    unmount(single_file, target)
 
 
-def test_a_deadline_on_the_command_line_does_not_disturb_the_server(single_file, mount, mountpoint):
-    succeeds(mount("-o", "fsvc.timeout=20"))
+def test_timeout_option_does_not_affect_server(single_file, mount, mountpoint):
+    assert_success(mount("-o", "fsvc.timeout=20"))
     unmount(single_file, mountpoint)
 
 
-def test_an_option_that_no_server_knows_is_refused(single_file, mount, mountpoint):
+def test_unknown_option_is_refused(single_file, mount, mountpoint):
     result = mount("-o", "nobody_knows_this=1")
     assert result.code == 1
     assert_is_gone(single_file, mountpoint)
 
 
-def test_a_missing_source_is_named(single_file, mount, mountpoint, work):
+def test_missing_source_is_named(single_file, mount, mountpoint, work):
     result = mount(source=work / "nothing")
     assert result.code == 1
     assert str(work / "nothing") in result.errors
     assert_is_gone(single_file, mountpoint)
 
 
-# a whole tree, through an unmodified server
+# images, with an unmodified server
 
 
 @pytest.fixture(params=[[FSVC, "fsvc-open", "--uncontained", "--", "squashfuse"],
@@ -158,8 +158,8 @@ def squashfuse(request, serve):
     return serve(*request.param)
 
 
-def described(root):
-    """Everything about each file that a filesystem should give back, by name."""
+def describe(root):
+    """Return the attributes and contents of all files, by path."""
     found = {}
     for path in sorted(root.rglob("*")):
         status = path.lstat()
@@ -169,30 +169,30 @@ def described(root):
     return found
 
 
-def test_an_image_shows_the_tree_that_it_was_made_of(squashfuse, mount, image, tree, mountpoint):
-    succeeds(mount("-o", "ro", source=image))
-    assert described(mountpoint) == described(tree)
-    found = mounts.the_one_at(mountpoint)
+def test_mount_of_image_shows_original_tree(squashfuse, mount, image, tree, mountpoint):
+    assert_success(mount("-o", "ro", source=image))
+    assert describe(mountpoint) == describe(tree)
+    found = mounts.single_mount_at(mountpoint)
     assert (found.type, found.source) == ("fuse.toy", str(image))
     assert {"ro", "nosuid", "nodev"} <= found.flags
     unmount(squashfuse, mountpoint)
 
 
-def test_an_image_on_a_device_shows_the_same_tree(squashfuse, mount, image, tree, mountpoint):
+def test_mount_of_block_device_shows_original_tree(squashfuse, mount, image, tree, mountpoint):
     with loop_devices.loop_device(image) as device:
-        succeeds(mount("-o", "ro", source=device))
-        assert described(mountpoint) == described(tree)
+        assert_success(mount("-o", "ro", source=device))
+        assert describe(mountpoint) == describe(tree)
         unmount(squashfuse, mountpoint)
 
 
-def test_a_private_image_is_shown_by_a_server_that_could_not_open_it(squashfuse, mount, image, tree, mountpoint):
+def test_private_image_is_served_by_unprivileged_server(squashfuse, mount, image, tree, mountpoint):
     image.chmod(0o600)
-    succeeds(mount("-o", "ro", source=image))
-    assert described(mountpoint) == described(tree)
+    assert_success(mount("-o", "ro", source=image))
+    assert describe(mountpoint) == describe(tree)
     unmount(squashfuse, mountpoint)
 
 
-def test_an_image_that_is_none_leaves_nothing(squashfuse, run, source, mountpoint):
+def test_invalid_image_leaves_no_mount(squashfuse, run, source, mountpoint):
     helper = run(*HELPER, source, mountpoint, "-t", "fuse.toy", "-o", "ro")
     result = helper.wait()
     assert result.code == 1
@@ -200,7 +200,7 @@ def test_an_image_that_is_none_leaves_nothing(squashfuse, run, source, mountpoin
     assert_is_gone(squashfuse, mountpoint)
 
 
-def test_a_damaged_image_leaves_nothing(squashfuse, mount, image, mountpoint):
+def test_damaged_image_leaves_no_mount(squashfuse, mount, image, mountpoint):
     content = bytearray(image.read_bytes())
     content[4:96] = b"\xff" * 92
     image.write_bytes(content)
@@ -215,7 +215,7 @@ def test_a_damaged_image_leaves_nothing(squashfuse, mount, image, mountpoint):
     ["/bin/false"], ["/bin/sh", "-c", "kill -SEGV $$"], [FSVC, "fsvc-open", "--uncontained", "--", "false"],
     [FSVC, "fsvc-open", "--", "squashfuse"],
 ], ids=["false", "crash", "false behind fsvc-open", "privileged"])
-def test_a_server_that_fails_leaves_nothing(serve, run, source, mountpoint, server):
+def test_failed_server_leaves_no_mount(serve, run, source, mountpoint, server):
     service = serve(*server)
     helper = run(*HELPER, source, mountpoint, "-t", "fuse.toy")
     result = helper.wait()
@@ -224,7 +224,7 @@ def test_a_server_that_fails_leaves_nothing(serve, run, source, mountpoint, serv
     assert_is_gone(service, mountpoint)
 
 
-def test_a_server_that_hangs_is_given_up(serve, run, source, mountpoint):
+def test_hanging_server_is_given_up(serve, run, source, mountpoint):
     service = serve("/bin/sleep", "600")
     helper = run(*HELPER, source, mountpoint, "-t", "fuse.toy", "-o", "fsvc.timeout=1")
     result = helper.wait()
@@ -240,8 +240,8 @@ def test_a_server_that_hangs_is_given_up(serve, run, source, mountpoint):
 
 
 @pytest.mark.parametrize("server", SINGLE_FILE)
-@pytest.mark.parametrize("environment", [{}, {"LISTEN_FDS": "1", "LISTEN_PID": "1"}], ids=["plain", "another's"])
-def test_a_server_that_was_not_activated_mounts_by_itself(run, server, environment, source, mountpoint):
+@pytest.mark.parametrize("environment", [{}, {"LISTEN_FDS": "1", "LISTEN_PID": "1"}], ids=["plain", "variables of other process"])
+def test_server_that_is_not_activated_mounts_by_itself(run, server, environment, source, mountpoint):
     program = run(*SERVERS_BY_NAME[server], source, mountpoint, "-f", env=os.environ | environment)
     wait_for(lambda: mounts.at(mountpoint), what="the mount")
     assert (mountpoint / "single_file").read_bytes() == source.read_bytes()
@@ -252,8 +252,8 @@ def test_a_server_that_was_not_activated_mounts_by_itself(run, server, environme
 # umount(8)
 
 
-def test_a_busy_mount_stays_and_goes_when_it_is_free(single_file, mount, mountpoint):
-    succeeds(mount())
+def test_busy_mount_is_not_unmounted(single_file, mount, mountpoint):
+    assert_success(mount())
     with open(mountpoint / "single_file", "rb") as file:
         with pytest.raises(subprocess.CalledProcessError):
             mounts.unmount(mountpoint, "--quiet")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What works here works in other releases, with their compilers, their libfuse and their systemd.
+"""The other tests in other Debian releases, with their compilers, versions of libfuse, and systemd.
 
-All but the slowest tests: test/releases runs these too.
+The slowest tests are left out: test/releases runs them, too.
 """
 
 import subprocess
@@ -21,15 +21,15 @@ def share(config):
 
 @pytest.fixture(scope="module")
 def rows(request):
-    """Those that were asked for, some at a time."""
+    """Test the requested releases, some in parallel."""
     wanted = [item.callspec.params["release"] for item in request.session.items
-              if item.function is test_all_that_holds_here_holds_in and hasattr(item, "callspec")]
+              if item.function is test_tests_pass_in_release and hasattr(item, "callspec")]
     return {row.release: row for row in release_report.examine_all(wanted, release_report.SLOW, share(request.config))}
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("release", release_report.RELEASES)
-def test_all_that_holds_here_holds_in(release, rows):
+def test_tests_pass_in_release(release, rows):
     row = rows[release]
     print(release_report.page([row]), f"{row.seconds:.0f} s", sep="\n")
     if row.skipped:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Servers greet a helper that may be a liar, and take a command line and descriptors from it."""
+"""The handshake of servers with a possibly malicious helper: HELLO, the command line and /dev/fuse."""
 
 import errno
 import os
@@ -20,20 +20,20 @@ def helper(activate, server):
     return activate(*server)
 
 
-# being started
+# starting
 
 
-def test_a_server_answers_a_greeting_with_its_version(helper):
+def test_server_answers_hello_with_its_version(helper):
     helper.send(bytes.fromhex("53414654 0001 0001 00000003"))
     assert helper.receive() == (bytes.fromhex("4c415354 0001 0000"), [])
 
 
-@pytest.mark.parametrize("words", [
+@pytest.mark.parametrize("fields", [
     {"maximum": 2}, {"maximum": 0xFFFF}, {"minimum": 0}, {"minimum": 0, "maximum": 0xFFFF}, {"flags": 0},
     {"flags": protocol.ALLOW_OTHER}, {"flags": protocol.FUSEBLK},
 ], ids=str)
-def test_a_later_or_stricter_helper_is_understood(helper, words):
-    assert helper.greet(**words) == protocol.Last(version=1, padding=0)
+def test_server_accepts_later_versions_and_other_flags(helper, fields):
+    assert helper.greet(**fields) == protocol.Last(version=1, padding=0)
 
 
 @pytest.mark.parametrize("greeting", [
@@ -42,32 +42,32 @@ def test_a_later_or_stricter_helper_is_understood(helper, words):
     protocol.hello()[:-1], protocol.hello() + b"\0", protocol.hello()[:4], b"S", b"", b"TFAS" + protocol.hello()[4:],
     protocol.last(), protocol.reply(), protocol.file("argv"), bytes(protocol.PACKET_MAX),
 ], ids=lambda greeting: greeting[:12].hex() or "nothing")
-def test_a_server_refuses_a_greeting_that_makes_no_sense(helper, greeting):
+def test_server_refuses_invalid_hello(helper, greeting):
     helper.send(greeting)
-    helper.gives_up()
+    helper.assert_gives_up()
 
 
 @pytest.mark.parametrize("listen_fds", ["2", "-1", "x", "99999999999"])
-def test_a_server_wants_one_connection_and_not_another_number(run, server, listen_fds):
-    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, its:
+def test_server_accepts_only_one_descriptor(run, server, listen_fds):
+    local, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with local, remote:
         activate = ACTIVATE.replace("LISTEN_FDS=1", f"LISTEN_FDS={listen_fds}")
-        program = run("sh", "-c", activate, "sh", *server, stdin=its)
-        its.close()
+        program = run("sh", "-c", activate, "sh", *server, stdin=remote)
+        remote.close()
         assert program.wait().code != 0
 
 
-def test_a_server_wants_a_socket_and_not_a_file(run, server, source):
-    with open(source, "rb") as its:
-        assert run("sh", "-c", ACTIVATE, "sh", *server, stdin=its).wait().code == 1
+def test_server_requires_socket(run, server, source):
+    with open(source, "rb") as remote:
+        assert run("sh", "-c", ACTIVATE, "sh", *server, stdin=remote).wait().code == 1
 
 
-def test_a_server_wants_a_local_socket(run, server):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as its:
-        assert run("sh", "-c", ACTIVATE, "sh", *server, stdin=its).wait().code == 1
+def test_server_requires_unix_socket(run, server):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as remote:
+        assert run("sh", "-c", ACTIVATE, "sh", *server, stdin=remote).wait().code == 1
 
 
-def test_a_server_wants_an_open_descriptor(run, server):
+def test_server_requires_open_descriptor(run, server):
     closed = ACTIVATE.replace("3<&0", "3<&-")
     assert run("sh", "-c", closed, "sh", *server).wait().code == 1
 
@@ -79,32 +79,32 @@ def arguments_with(count, *spans, strings=b""):
     return protocol.number(protocol.ARGS, count) + b"".join(struct.pack(">II", *span) for span in spans) + strings
 
 
-LIES = {
-    "nothing": b"",
+INVALID_ARGUMENT_FILES = {
+    "empty": b"",
     "half a header": protocol.number(protocol.ARGS),
-    "another magic": b"SGRA" + protocol.argfile(["toy", "/a", "/m"])[4:],
-    "no argument": arguments_with(0),
+    "other magic": b"SGRA" + protocol.argfile(["toy", "/a", "/m"])[4:],
+    "no arguments": arguments_with(0),
     "far too many arguments": arguments_with(0xFFFFFFFF, (16, 4), strings=b"toy\0"),
-    "a number that wraps": arguments_with(0x20000001, (16, 4), strings=b"toy\0"),
-    "a number that is negative": arguments_with(0x80000000, (16, 4), strings=b"toy\0"),
-    "more arguments than spans": arguments_with(3, (16, 4), strings=b"toy\0"),
-    "a string outside": arguments_with(1, (4096, 4), strings=b"toy\0"),
-    "a string at the far end": arguments_with(1, (0xFFFFFFFC, 8), strings=b"toy\0"),
-    "a string over the end": arguments_with(1, (16, 5), strings=b"toy\0"),
-    "a length that wraps": arguments_with(1, (16, 0xFFFFFFFF), strings=b"toy\0"),
-    "a string of no bytes": arguments_with(1, (16, 0), strings=b"toy\0"),
-    "a string without its end": arguments_with(1, (16, 3), strings=b"toy\0"),
-    "a last string without its end": arguments_with(1, (16, 3), strings=b"toy"),
-    "a string whose end lies outside": arguments_with(1, (16, 4), strings=b"toy"),
-    "a second string that lies": arguments_with(2, (24, 4), (0xFFFFFFFF, 2), strings=b"toy\0"),
+    "count that overflows": arguments_with(0x20000001, (16, 4), strings=b"toy\0"),
+    "negative count": arguments_with(0x80000000, (16, 4), strings=b"toy\0"),
+    "count too large": arguments_with(3, (16, 4), strings=b"toy\0"),
+    "string outside the file": arguments_with(1, (4096, 4), strings=b"toy\0"),
+    "string at the largest offset": arguments_with(1, (0xFFFFFFFC, 8), strings=b"toy\0"),
+    "string beyond the end": arguments_with(1, (16, 5), strings=b"toy\0"),
+    "length that overflows": arguments_with(1, (16, 0xFFFFFFFF), strings=b"toy\0"),
+    "length 0": arguments_with(1, (16, 0), strings=b"toy\0"),
+    "string without null byte": arguments_with(1, (16, 3), strings=b"toy\0"),
+    "last string without null byte": arguments_with(1, (16, 3), strings=b"toy"),
+    "null byte outside the file": arguments_with(1, (16, 4), strings=b"toy"),
+    "invalid second string": arguments_with(2, (24, 4), (0xFFFFFFFF, 2), strings=b"toy\0"),
 }
 
 
-@pytest.mark.parametrize("content", LIES.values(), ids=LIES)
-def test_a_server_survives_a_command_line_that_lies(helper, content):
+@pytest.mark.parametrize("content", INVALID_ARGUMENT_FILES.values(), ids=INVALID_ARGUMENT_FILES)
+def test_invalid_argument_file_ends_server(helper, content):
     helper.greet()
     helper.grant("argv", memfd(content))
-    helper.gives_up()
+    helper.assert_gives_up()
 
 
 def sparse_memfd(head, size):
@@ -120,106 +120,106 @@ def pipe_end(number):
     return ends[number]
 
 
-NO_COMMAND_LINES = {
-    "a directory": lambda: os.open("/", os.O_RDONLY),
-    "a place": lambda: os.open("/", os.O_PATH),
-    "zeroes without end": lambda: os.open("/dev/zero", os.O_RDONLY),
-    "nothing": lambda: os.open("/dev/null", os.O_RDWR),
-    "a connection to the kernel": lambda: os.open("/dev/fuse", os.O_RDWR),
-    "a pipe to read": lambda: pipe_end(0),
-    "a pipe to write": lambda: pipe_end(1),
-    "a socket": lambda: socket.socket(socket.AF_UNIX).detach(),
-    "endless spans": lambda: sparse_memfd(arguments_with(0x0FFFFFFF), 1 << 40),
-    "an endless string": lambda: sparse_memfd(arguments_with(1, (16, 0xFFFFFFF0), strings=b"toy"), 1 << 40),
+OTHER_FILES = {
+    "directory": lambda: os.open("/", os.O_RDONLY),
+    "O_PATH descriptor": lambda: os.open("/", os.O_PATH),
+    "/dev/zero": lambda: os.open("/dev/zero", os.O_RDONLY),
+    "/dev/null": lambda: os.open("/dev/null", os.O_RDWR),
+    "/dev/fuse": lambda: os.open("/dev/fuse", os.O_RDWR),
+    "read end of a pipe": lambda: pipe_end(0),
+    "write end of a pipe": lambda: pipe_end(1),
+    "socket": lambda: socket.socket(socket.AF_UNIX).detach(),
+    "too many arguments": lambda: sparse_memfd(arguments_with(0x0FFFFFFF), 1 << 40),
+    "too long string": lambda: sparse_memfd(arguments_with(1, (16, 0xFFFFFFF0), strings=b"toy"), 1 << 40),
 }
 
 
-@pytest.mark.parametrize("make", NO_COMMAND_LINES.values(), ids=NO_COMMAND_LINES)
-def test_a_server_survives_a_descriptor_that_is_no_command_line(helper, make):
+@pytest.mark.parametrize("make", OTHER_FILES.values(), ids=OTHER_FILES)
+def test_descriptor_that_is_no_argument_file_ends_server(helper, make):
     helper.greet()
     helper.grant("argv", make())
-    helper.gives_up()
+    helper.assert_gives_up()
 
 
-def test_a_server_does_not_wait_for_a_command_line_from_a_pipe(helper):
+def test_server_does_not_block_on_pipe_as_argument_file(helper):
     helper.greet()
     ends = os.pipe2(os.O_CLOEXEC)
     helper.received += ends
     helper.send(protocol.file("argv"), ends[0])
-    helper.gives_up()
+    helper.assert_gives_up()
 
 
-# the two files of the handshake
+# the two file descriptors of the handshake
 
 
-GRANTS = {
+INVALID_FILES = {
     "no descriptor": lambda path, fd: (protocol.file(path), []),
-    "an error": lambda path, fd: (protocol.file(path, errno.EACCES), []),
-    "an error and a descriptor": lambda path, fd: (protocol.file(path, errno.EACCES), [fd]),
-    "the largest error": lambda path, fd: (protocol.file(path, 0xFFFFFFFF), []),
-    "the most negative error": lambda path, fd: (protocol.file(path, 0x80000000), []),
-    "another name": lambda path, fd: (protocol.file(f"{path}2"), [fd]),
-    "no name": lambda path, fd: (protocol.file(""), [fd]),
+    "error": lambda path, fd: (protocol.file(path, errno.EACCES), []),
+    "error with descriptor": lambda path, fd: (protocol.file(path, errno.EACCES), [fd]),
+    "largest error": lambda path, fd: (protocol.file(path, 0xFFFFFFFF), []),
+    "most negative error": lambda path, fd: (protocol.file(path, 0x80000000), []),
+    "other name": lambda path, fd: (protocol.file(f"{path}2"), [fd]),
+    "empty name": lambda path, fd: (protocol.file(""), [fd]),
     "no string": lambda path, fd: (protocol.file(b""), [fd]),
-    "a string without its end": lambda path, fd: (protocol.file(path.encode()), [fd]),
-    "a string with two ends": lambda path, fd: (protocol.file(f"{path}\0"), [fd]),
+    "string without null byte": lambda path, fd: (protocol.file(path.encode()), [fd]),
+    "string with two null bytes": lambda path, fd: (protocol.file(f"{path}\0"), [fd]),
     "half a packet": lambda path, fd: (protocol.file(path)[:6], [fd]),
-    "another magic": lambda path, fd: (b"ELIF" + protocol.file(path)[4:], [fd]),
-    "a reply": lambda path, fd: (protocol.reply(), [fd]),
+    "other magic": lambda path, fd: (b"ELIF" + protocol.file(path)[4:], [fd]),
+    "reply": lambda path, fd: (protocol.reply(), [fd]),
     "two descriptors": lambda path, fd: (protocol.file(path), [fd, fd]),
     "more descriptors than fit": lambda path, fd: (protocol.file(path), [fd] * 8),
-    "a packet longer than any": lambda path, fd: (protocol.file(path.ljust(protocol.PACKET_MAX)), [fd]),
+    "too long packet": lambda path, fd: (protocol.file(path.ljust(protocol.PACKET_MAX)), [fd]),
 }
 
 
-@pytest.mark.parametrize("lie", GRANTS.values(), ids=GRANTS)
-def test_a_server_refuses_a_command_line_that_comes_with(helper, lie):
+@pytest.mark.parametrize("make_packet", INVALID_FILES.values(), ids=INVALID_FILES)
+def test_server_refuses_invalid_file_for_command_line(helper, make_packet):
     helper.greet()
     helper.received.append(memfd(protocol.argfile(["toy", "/a", "/m"])))
-    packet, descriptors = lie("argv", helper.received[-1])
+    packet, descriptors = make_packet("argv", helper.received[-1])
     helper.send(packet, *descriptors)
-    helper.gives_up()
+    helper.assert_gives_up()
 
 
-@pytest.mark.parametrize("lie", GRANTS.values(), ids=GRANTS)
-def test_a_server_refuses_a_connection_to_the_kernel_that_comes_with(helper, lie):
+@pytest.mark.parametrize("make_packet", INVALID_FILES.values(), ids=INVALID_FILES)
+def test_server_refuses_invalid_file_for_fuse_device(helper, make_packet):
     helper.greet()
     helper.grant_arguments(["toy", "/a", "/m"])
     helper.received.append(os.open("/dev/fuse", os.O_RDWR))
-    packet, descriptors = lie("fusedev", helper.received[-1])
+    packet, descriptors = make_packet("fusedev", helper.received[-1])
     helper.send(packet, *descriptors)
-    helper.gives_up()
+    helper.assert_gives_up()
 
 
 # hanging up
 
 
 STEPS = {
-    "at once": lambda helper: None,
-    "after its greeting": lambda helper: helper.send(protocol.hello()),
-    "after the answer": lambda helper: helper.greet(),
-    "after the command line": lambda helper: (helper.greet(), helper.grant_arguments(["toy", "/a", "/m"])),
-    "after the handshake": lambda helper: helper.handshake(["toy", "/a", "/m"]),
+    "before HELLO": lambda helper: None,
+    "after HELLO": lambda helper: helper.send(protocol.hello()),
+    "after LAST": lambda helper: helper.greet(),
+    "after argv": lambda helper: (helper.greet(), helper.grant_arguments(["toy", "/a", "/m"])),
+    "after fusedev": lambda helper: helper.handshake(["toy", "/a", "/m"]),
 }
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
-def test_a_server_ends_when_the_helper_hangs_up(helper, step):
+def test_server_ends_when_helper_hangs_up(helper, step):
     step(helper)
     helper.hang_up()
-    helper.gives_up()
+    helper.assert_gives_up()
 
 
-# descriptors that nobody asked for
+# unexpected descriptors
 
 
-def test_a_descriptor_that_comes_with_the_greeting_is_not_kept(helper, source):
+def test_server_closes_descriptor_sent_with_hello(helper, source):
     unwanted = os.open(source, os.O_RDONLY)
     helper.received.append(unwanted)
     helper.send(protocol.hello(), unwanted)
     try:
         helper.receive_last()
     except HungUp:
-        helper.gives_up()
+        helper.assert_gives_up()
     else:
-        wait_for(lambda: str(source) not in helper.server.descriptors(), what="closing")
+        wait_for(lambda: str(source) not in helper.server.descriptors(), what="the descriptor to be closed")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Real servers, unmodified, in the shipped sandbox: what they show and write is what they do started by hand as root.
+"""Real, unmodified servers in the shipped sandbox: mounts are compared to for_servers of the same servers without sandbox.
 
-What is found goes into real_servers.json in the build directory, of which test/servers-table makes doc/servers.md.
+The results are written to servers.json in the build directory, from which test/servers-table generates
+doc/servers.md.
 """
 
 import json
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kit import file_trees, images, real_servers, server_table
-from kit.server_info import facts
+from kit.server_info import describe_server
 from kit.installed_machine import installed_machine
 from kit.throwaway_machine import REPO
 from kit.build_options import BUILD
@@ -45,16 +46,16 @@ def result(server, results):
     return results.setdefault(server.type, {"limits": server.limits})
 
 
-# Debian 12 has no erofsfuse; the table says so.
-TRIED = [server for server in server_table.SERVERS if server.type != "erofs" or shutil.which("erofsfuse")]
+# Debian 12 has no erofsfuse, as doc/servers.md says.
+TESTED_SERVERS = [server for server in server_table.SERVERS if server.type != "erofs" or shutil.which("erofsfuse")]
 
 
-def those(condition):
-    """The servers for which the test means something."""
-    return pytest.mark.parametrize("server", filter(condition, TRIED), ids=lambda server: server.type, indirect=True)
+def for_servers(condition):
+    """Run the test for the servers that match CONDITION."""
+    return pytest.mark.parametrize("server", filter(condition, TESTED_SERVERS), ids=lambda server: server.type, indirect=True)
 
 
-@pytest.fixture(params=TRIED, ids=lambda server: server.type)
+@pytest.fixture(params=TESTED_SERVERS, ids=lambda server: server.type)
 def server(request, machine):
     server = request.param
     program = real_servers.command(machine, server)[1][0]
@@ -65,7 +66,7 @@ def server(request, machine):
 
 @pytest.fixture
 def image(machine, server):
-    """One of its own, under a name by which the server knows it also when it is started by hand."""
+    """An image in a private directory, for a server with and without sandbox."""
     made = images.make_image(machine, server.kind)
     machine.run("rm", "-rf", real_servers.PLACE)
     machine.run("mkdir", "-p", real_servers.PLACE)
@@ -74,51 +75,51 @@ def image(machine, server):
 
 
 def compare(machine, server, source):
-    """What it shows contained, once that is also what it shows by hand."""
+    """Check that the mounts with and without sandbox are equal. Return the files."""
     since = file_trees.now()
     with real_servers.contained(machine, server.type, source):
         inside = file_trees.look(machine)
     if server.device and not source.startswith("/dev/"):
-        with real_servers.loop_device(machine, source) as device, real_servers.by_hand(machine, server, device):
+        with real_servers.loop_device(machine, source) as device, real_servers.without_sandbox(machine, server, device):
             outside = file_trees.look(machine)
     else:
-        with real_servers.by_hand(machine, server, source):
+        with real_servers.without_sandbox(machine, server, source):
             outside = file_trees.look(machine)
     for name in inside.keys() & outside.keys():
         if name.endswith(server.varies):
-            inside[name] |= {what: outside[name][what] for what in ("content", "size")}
+            inside[name] |= {key: outside[name][key] for key in ("content", "size")}
     assert file_trees.differences(inside, outside, since) == {}
     assert "." in inside
     return inside
 
 
-def test_a_private_image_shows_what_it_shows_by_hand(machine, server, image, result):
-    result |= facts(machine, server)
+def test_private_image_is_served_as_without_sandbox(machine, server, image, result):
+    result |= describe_server(machine, server)
     if server.writes:
-        fill(machine, server, image)
+        copy_tree(machine, server, image)
     shown = compare(machine, server, image)
     assert len(shown) > 1 or "empty" in server.limits
     result["private image"] = result["reads"] = True
 
 
-def fill(machine, server, image):
-    """Puts the tree in, where no tool does: the server does it, contained."""
+def copy_tree(machine, server, image):
+    """Copy the tree to the mount of the contained server, for types without a tool that makes images."""
     with real_servers.contained(machine, server.type, image):
-        machine.run("sh", "-ec", f"cd {images.PLACE}/tree; [ -e $1/text ] || {images.FILL.replace('$tree/', '')} $1",
+        machine.run("sh", "-ec", f"cd {images.DIRECTORY}/tree; [ -e $1/text ] || {images.FILL.replace('$tree/', '')} $1",
                     "sh", real_servers.MOUNTPOINT)
 
 
-@those(lambda server: not server.files)
-def test_a_block_device_shows_what_it_shows_by_hand(machine, server, image, result):
+@for_servers(lambda server: not server.files)
+def test_block_device_is_served_as_without_sandbox(machine, server, image, result):
     with real_servers.loop_device(machine, image) as device:
         compare(machine, server, device)
     result["block device"] = True
 
 
-@those(lambda server: server.writes)
+@for_servers(lambda server: server.writes)
 @pytest.mark.parametrize("on", ["file", "device"])
-def test_what_is_written_is_there_by_hand(machine, server, image, result, on):
-    fill(machine, server, image)
+def test_written_data_is_correct_without_sandbox(machine, server, image, result, on):
+    copy_tree(machine, server, image)
     with real_servers.loop_device(machine, image) as device:
         source = device if on == "device" else image
         with real_servers.contained(machine, server.type, source):
@@ -126,13 +127,13 @@ def test_what_is_written_is_there_by_hand(machine, server, image, result, on):
             written = file_trees.look(machine)
         machine.run(*server.check.split(), source)
         since = file_trees.now()
-        with real_servers.by_hand(machine, server, device if server.device else source):
+        with real_servers.without_sandbox(machine, server, device if server.device else source):
             found = file_trees.look(machine)
     assert file_trees.differences(file_trees.lasting(written), file_trees.lasting(found), since) == {}
     result["writes"] = True
 
 
-def test_read_only_means_it(machine, server, image):
+def test_read_only_mount_does_not_change_image(machine, server, image):
     before = machine.run("sha256sum", image).stdout
     with real_servers.contained(machine, server.type, image, "-o", "ro"):
         assert machine.run("touch", f"{real_servers.MOUNTPOINT}/new", check=False).returncode
@@ -148,7 +149,7 @@ def shipped(machine):
     return [name for name in listed if not name.startswith("fsvc-single_file")]
 
 
-def test_systemd_rates_each_service_as_hardly_exposed(machine):
+def test_systemd_analyze_rates_exposure_as_low(machine):
     units = shipped(machine)
     report = machine.run("systemd-analyze", "security", "--no-pager", *units).stdout
     exposure = dict(re.findall(r"Overall exposure level for (\S+): ([0-9.]+)", report))
@@ -156,15 +157,15 @@ def test_systemd_rates_each_service_as_hardly_exposed(machine):
     assert {unit: level for unit, level in exposure.items() if float(level) > 0.6} == {}
 
 
-def test_each_service_is_in_the_table(machine):
+def test_all_service_types_are_in_table(machine):
     types = {re.fullmatch(r"fsvc-(.*)@\.service", unit)[1] for unit in shipped(machine)}
     assert types <= {server.type for server in server_table.SERVERS} | server_table.UNTRIED.keys()
     table = (REPO / "doc/servers.md").read_text()
     assert {name for name in types if f"`{name}`" not in table} == set()
 
 
-def test_a_missing_server_has_its_package_named(machine):
-    """The program is hidden for a moment."""
+def test_missing_server_is_reported_with_its_package(machine):
+    """The program is renamed during the test."""
     image = images.make_image(machine, "iso9660")
     machine.run("mv", "/usr/bin/fuseiso", "/usr/bin/hidden")
     try:

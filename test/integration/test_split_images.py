@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Images that consist of several files, as E01 and E02, or a VMDK with extents: mounted by the shipped services."""
+"""The shipped services mount images that consist of several files, such as E01 and E02, or VMDK extents."""
 
 import pytest
 
@@ -16,21 +16,21 @@ def machine():
 
 
 @pytest.mark.parametrize("kind", ["ewf-segments", "vmdk-extents"])
-def test_an_image_in_several_files_shows_what_it_shows_by_hand(machine, kind):
-    """A service sees those that the command line names, next to its source."""
+def test_image_of_several_files_is_served_as_without_sandbox(machine, kind):
+    """The other files are granted on the command line, and are in the directory of the source."""
     source = images.make_image(machine, kind)
-    others = images.beside(machine, source)
+    others = images.other_parts(machine, source)
     server = next(server for server in server_table.SERVERS if server.type == kind.partition("-")[0])
     since = file_trees.now()
     with real_servers.contained(machine, server.type, source, "-o", ",".join(f"fsvc.file={name}" for name in others)):
         inside = file_trees.look(machine)
-    with real_servers.by_hand(machine, server, source):
+    with real_servers.without_sandbox(machine, server, source):
         outside = file_trees.look(machine)
     assert file_trees.differences(inside, outside, since) == {}
     assert len(others) > (1 if kind == "ewf-segments" else 0)
 
 
-def test_a_file_beside_the_source_that_is_not_there_is_named(machine):
+def test_missing_granted_file_is_named_in_error(machine):
     source = images.make_image(machine, "ewf-segments")
     failed = machine.run("fuservicemount3", source, real_servers.MOUNTPOINT, "-t", "ewf", "-o", "fsvc.file=/images/made/none.E02",
                          check=False)

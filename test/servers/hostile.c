@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * hostile SOURCE MOUNTPOINT [-o victim=PID,neighbour=PID]   run all attempts, print their results
- * hostile SOURCE MOUNTPOINT -o habit=NAME[,delay]           misuse an allowed operation
+ * hostile SOURCE MOUNTPOINT -o misuse=NAME[,delay]           misuse an allowed operation
  * hostile --list                                            print the names of all attempts
  * hostile --who-am-i                                        exit with 0 if the effective user is
  * root
@@ -119,8 +119,8 @@ int main(int argc, char **argv)
 	target.neighbour = find_pid_option(options, "neighbour=");
 	if (find_option(options, "delay"))
 		sleep(DELAY_S);
-	if (find_option(options, "habit="))
-		return run_misuse(find_option(options, "habit="));
+	if (find_option(options, "misuse="))
+		return run_misuse(find_option(options, "misuse="));
 	for_each_attempt(print_result);
 	return 1;
 }

@@ -67,7 +67,7 @@ const struct attempt fuse_attempts[] = {
 	{ "mount FUSE on /usr", mount_fuse, { P("/usr"), P("fuse"), 0 } },
 	{ "mount another type on the mountpoint", mount_other_type, { P("tmpfs"), 0 } },
 	{ "remount the mountpoint", mount_other_type, { P("fuse"), MS_REMOUNT | MS_BIND } },
-	{ "a FUSE connection of its own", open_second_connection, { 0 } },
+	{ "open a second FUSE connection", open_second_connection, { 0 } },
 	{ "mount twice", mount_twice, { 0 } },
 	{ 0 },
 };

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A hostile caller of a set-user-ID helper.  The fixtures are for the modules that import them."""
+"""Fixtures for a hostile caller of a set-user-ID helper. Modules that import these fixtures can use them."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from .programs import NOBODY
 from .unprivileged_user import USER
 
 NO_APPLET = 127
-NOT_YOURS = 1  # of fsvc-umount
+NOT_OWNER = 1  # exit status of fsvc-umount
 
 RECORDER = """#!/usr/bin/python3 -I
 import json, os
@@ -31,19 +31,19 @@ json.dump({"descriptors": links, **status}, open(RECORD, "w"))
 
 @pytest.fixture
 def user(listen, set_user_id):
-    """What makes an attempt one of the user, with no program between the user and the helper."""
+    """Options of a session in which an unprivileged user executes the set-user-ID helper directly."""
     return {"command": [set_user_id], "listener": listen(mode=0o222), **USER}
 
 
 @pytest.fixture
 def refused(start, user):
-    """Tries to mount something as the user, which fails in the one line that this gives, and changes no mount."""
+    """Try to mount as the user. Check that it fails without a new mount, and return the error message."""
 
-    def refused(*words, commands=(), **how):
+    def refused(*arguments, commands=(), **options):
         before = mounts.mountinfo()
-        begun = start(*words, **user | how)
-        begun.try_to_mount(*commands)
-        result = begun.helper.wait()
+        session = start(*arguments, **user | options)
+        session.try_to_mount(*commands)
+        result = session.helper.wait()
         assert result.code == FAILED and mounts.mountinfo() == before
         return result.one_line()
 
@@ -52,24 +52,24 @@ def refused(start, user):
 
 @pytest.fixture
 def record(work):
-    """Where the program "recorder" writes what it finds itself to be."""
+    """Return the path to which the program "recorder" writes its /proc/self/status and file descriptors."""
     return install_recorder(work, RECORDER)
 
 
 @pytest.fixture
 def by_mount(run, set_user_id, work, record):
-    """mount.fuse3 in the user's hands: its result, and what a server that it has started recorded."""
+    """Run mount.fuse3 as the user. Return the result, and what the "recorder" server wrote if it was started."""
     program = pathlib.Path(set_user_id).with_name("mount.fuse3")
 
-    def by_mount(*words, **options):
+    def by_mount(*arguments, **options):
         record.write_text("")
-        result = run(program, *words, **USER, env={"PATH": f"{work}/bin:/usr/bin:/bin"}, **options).wait()
+        result = run(program, *arguments, **USER, env={"PATH": f"{work}/bin:/usr/bin:/bin"}, **options).wait()
         return result, json.loads(record.read_text() or "null")
 
     return by_mount
 
 
-def mine(path, owner, mode):
+def make_directory(path, owner, mode):
     path.mkdir()
     os.chown(path, owner, owner)
     path.chmod(mode)
@@ -78,4 +78,4 @@ def mine(path, owner, mode):
 
 @pytest.fixture
 def home(work):
-    return mine(work / "home", NOBODY, 0o755)
+    return make_directory(work / "home", NOBODY, 0o755)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Servers that stand in a test's text, in Python, started by fsvc-open without a privilege.  Their source is root's.
+"""Fixtures for servers in Python whose code is in a test. fsvc-open runs them without privileges, with a source of
+root.
 
-The fixtures are for the modules that import them.
+Modules that import these fixtures can use them.
 """
 
 import errno
@@ -16,12 +17,12 @@ from .channel import HungUp
 from .fake_helper import CONTAINED
 from .build_options import FSVC
 
-INNER = (Path(__file__).parent / "server_prelude.py").read_text()
+PRELUDE = (Path(__file__).parent / "server_prelude.py").read_text()
 
 
 @pytest.fixture
 def hidden(work):
-    """A directory that the server cannot look into, as all are in the sandbox."""
+    """A directory that the server cannot enter, like most in the sandbox."""
     path = work / "hidden"
     path.mkdir(0o700)
     return path
@@ -35,10 +36,10 @@ def source(source, hidden):
 
 @pytest.fixture
 def server(activate, source, mountpoint):
-    """The helper of a server, behind the handshake."""
+    """Run a server with fsvc-open. Return its helper after the handshake."""
 
-    def server(*command, options=(), words=(), flags=protocol.ALLOW_OTHER):
-        helper = activate(*CONTAINED, FSVC, "fsvc-open", *words, "--", *command)
+    def server(*command, options=(), arguments=(), flags=protocol.ALLOW_OTHER):
+        helper = activate(*CONTAINED, FSVC, "fsvc-open", *arguments, "--", *command)
         helper.handshake(["toy", str(source), str(mountpoint), *options], flags=flags)
         return helper
 
@@ -47,30 +48,31 @@ def server(activate, source, mountpoint):
 
 @pytest.fixture
 def python(server):
-    """The same for a server in Python, whose text may follow a test's indentation."""
+    """Run the code of a server in Python, which can be indented as in the test."""
 
     def python(text, **how):
-        return server("/usr/bin/python3", "-I", "-S", "-c", INNER + "if True:\n" + text, **how)
+        return server("/usr/bin/python3", "-I", "-S", "-c", PRELUDE + "if True:\n" + text, **how)
 
     return python
 
 
 @pytest.fixture
-def told(python, source):
-    """Runs a server to its end: what it told, and what the helper was asked."""
+def server_output(python, source):
+    """Run a server until it exits. Return its JSON output and the commands that the helper received."""
 
-    def told(text, granted=(), **how):
+    def server_output(text, granted=(), **how):
         helper = python(text, **how)
         asked = answer_all(helper, source, *granted)
         output, errors = helper.server.wait()[1:3]
         assert output, errors
         return json.loads(output), asked
 
-    return told
+    return server_output
 
 
 def answer_all(helper, *granted):
-    """A helper that opens no more than it was told, and says yes to all else, up to the server's goodbye."""
+    """Grant only these files, and answer all other commands with success, until the server says goodbye. Return the
+    commands."""
     asked = []
     try:
         while not asked or asked[-1].name != "BYEE":

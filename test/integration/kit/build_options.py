@@ -15,7 +15,7 @@ SERVERS = BUILD / "test" / "servers"
 
 @functools.cache
 def build_options():
-    """What meson was told, and what it could have been told."""
+    """Return the options of meson by name."""
     listed = subprocess.run(["/usr/bin/meson", "introspect", "--buildoptions", BUILD], check=True, stdout=subprocess.PIPE)
     return {option["name"]: option for option in json.loads(listed.stdout)}
 

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One end of a connection: a packet with descriptors out, a packet with descriptors in, never without a deadline."""
+"""One end of a connection that sends and receives packets with file descriptors, with timeouts."""
 
 import array
 import os
 import select
 import socket
 
-from .waiting import PATIENCE
+from .waiting import TIMEOUT_S
 
 SO_PASSRIGHTS = 83
-ROOM_FOR_DESCRIPTORS = 8
+MAX_DESCRIPTORS = 8
 
 
 class HungUp(Exception):
@@ -17,7 +17,7 @@ class HungUp(Exception):
 
 
 def passrights_is_known():
-    """Whether this kernel can forbid a peer to send descriptors."""
+    """Return true if this kernel can forbid a peer to send descriptors."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
         try:
             probe.getsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS)
@@ -29,7 +29,7 @@ def passrights_is_known():
 class Channel:
     def __init__(self, connection):
         self.connection = connection
-        self.received = []  # every descriptor that came in and that nobody has closed yet
+        self.received = []  # all received descriptors that are still open
 
     def send(self, packet, *descriptors):
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
@@ -38,11 +38,11 @@ class Channel:
         except (BrokenPipeError, ConnectionResetError) as error:
             raise HungUp from error
 
-    def receive(self, patience=PATIENCE):
-        """The next packet and the list of its descriptors."""
-        if not self.waits(patience):
-            raise TimeoutError(f"no packet within {patience} s")
-        size = socket.CMSG_SPACE(ROOM_FOR_DESCRIPTORS * array.array("i").itemsize)
+    def receive(self, timeout_s=TIMEOUT_S):
+        """Return the next packet and its descriptors."""
+        if not self.waits(timeout_s):
+            raise TimeoutError(f"no packet within {timeout_s} s")
+        size = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
         try:
             packet, rights, flags, _ = self.connection.recvmsg(2 * 65536, size, socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError as error:
@@ -52,17 +52,17 @@ class Channel:
             assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
             descriptors.frombytes(data)
         self.received += descriptors
-        assert not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC), "a packet was cut"
+        assert not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC), "a packet was truncated"
         if not packet and not rights:
             raise HungUp
         return packet, list(descriptors)
 
-    def waits(self, patience):
-        """Whether a packet or a hang-up comes within so many seconds."""
-        return bool(select.select([self.connection], [], [], patience)[0])
+    def waits(self, timeout_s):
+        """Return true if a packet or the end of the connection arrives within this time."""
+        return bool(select.select([self.connection], [], [], timeout_s)[0])
 
     def hang_up(self):
-        """Closes the connection alone: descriptors that came stay open."""
+        """Close the connection. Received descriptors stay open."""
         self.connection.close()
 
     def drop(self, descriptor):

@@ -7,7 +7,7 @@ import subprocess
 from .build_options import SERVERS
 
 PROBE = SERVERS / "compat_calls"
-REASON = "this machine has no system calls of 32 bits (int 0x80)"
+REASON = "this machine has no 32-bit system calls (int 0x80)"
 
 
 @functools.cache

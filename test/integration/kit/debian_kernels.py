@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Debian's kernels for virtual machines, old and new: fetched once, into $FSVC_KERNELS_CACHE (/var/tmp/fsvc-kernels).
+"""Debian kernels for virtual machines, old and new. They are downloaded once, to $FSVC_KERNELS_CACHE (default:
+/var/tmp/fsvc-kernels).
 
-The packages are only unpacked, and their release's lists of packages are apt's elsewhere: this system's own apt knows
-nothing of them.
+The packages are only unpacked. The package lists are kept apart from those of this system.
 """
 
 import contextlib
@@ -19,34 +19,34 @@ RELEASES = ("bullseye", "bookworm", "sid")
 METAPACKAGE = "linux-image-cloud-amd64"
 MIRROR = "http://deb.debian.org/debian"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-MODULES = ("virtio_pci", "virtio_blk", "fuse")  # what a boot from a disk needs
+MODULES = ("virtio_pci", "virtio_blk", "fuse")  # needed to boot from a disk
 CACHE = Path(os.environ.get("FSVC_KERNELS_CACHE") or "/var/tmp/fsvc-kernels")
-MINUTES = 60
+MINUTE_S = 60
 
 
 class NoMirror(Exception):
-    """Nothing can be fetched here."""
+    """Nothing can be downloaded."""
 
 
 class Kernel(NamedTuple):
     version: str
     image: Path
-    modules: list[Path]  # uncompressed, in the order in which they are loaded
-    root: Path  # all of the packages
+    modules: list[Path]  # uncompressed, in load order
+    root: Path  # the directory with the unpacked packages
 
 
 def run(*command, **options):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, timeout=10 * MINUTES, **options)
+                          text=True, timeout=10 * MINUTE_S, **options)
     if done.returncode != 0:
         raise NoMirror(f"{' '.join(map(str, command))}: {done.stdout[-2000:]}")
     return done.stdout
 
 
 def apt_options(directory, release):
-    """apt with lists of its own."""
-    for place in "state/lists/partial", "cache/archives/partial":
-        (directory / place).mkdir(parents=True)
+    """Return options of apt for separate package lists."""
+    for path in "state/lists/partial", "cache/archives/partial":
+        (directory / path).mkdir(parents=True)
     sources = directory / "sources.list"
     sources.write_text(f"deb [signed-by={KEYRING}] {MIRROR} {release} main\n")
     settings = {
@@ -55,7 +55,7 @@ def apt_options(directory, release):
         "Acquire::Check-Valid-Until": "false", "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled": "false",
         "APT::Sandbox::User": "root", "APT::Update::Error-Mode": "any",
     }
-    return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+    return [option for name, value in settings.items() for option in ("-o", f"{name}={value}")]
 
 
 def dependencies(options, package):
@@ -64,14 +64,14 @@ def dependencies(options, package):
 
 
 def packages(options):
-    """The kernel's package, and those it is divided into since Linux 6.18."""
+    """Return the version and the packages of the kernel. There are several packages since Linux 6.18."""
     image = next(name for name in dependencies(options, METAPACKAGE) if name.startswith("linux-image-"))
     version = image.removeprefix("linux-image-")
     return version, [image, *(name for name in dependencies(options, image) if name.endswith(version))]
 
 
 def unpack(directory, release):
-    """Fetches and unpacks. What depmod writes is kept beside it."""
+    """Download and unpack the packages, and run depmod."""
     options = apt_options(directory, release)
     run("apt-get", *options, "update")
     version, names = packages(options)
@@ -83,9 +83,9 @@ def unpack(directory, release):
     if not (root / "lib").exists():
         (root / "lib").symlink_to("usr/lib")
     run("depmod", "--basedir", root, version)
-    for place in "state", "cache":
-        shutil.rmtree(directory / place)
-    (directory / "version").write_text(version)  # the last: all is there
+    for path in "state", "cache":
+        shutil.rmtree(directory / path)
+    (directory / "version").write_text(version)  # written last: marks the directory as complete
 
 
 @contextlib.contextmanager
@@ -100,8 +100,8 @@ def load_order(root, version, name):
     return [Path(path) for path in re.findall(r"^insmod (\S+)", listed, re.MULTILINE)]
 
 
-def plain(module):
-    """The file of a module as the kernel takes it."""
+def uncompressed(module):
+    """Return the path of an uncompressed copy of the module."""
     if module.suffix != ".xz":
         return module
     unpacked = module.with_suffix("")
@@ -111,10 +111,10 @@ def plain(module):
 
 
 def fetch(release):
-    """The newest kernel of a release."""
+    """Return the newest kernel of a release, from the cache or downloaded."""
     CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
     status = CACHE.stat()
-    assert status.st_uid == 0 and not status.st_mode & 0o022, f"{CACHE} can be written by others than root"
+    assert status.st_uid == 0 and not status.st_mode & 0o022, f"{CACHE}: not only writable by root"
     directory = CACHE / release
     with locked(CACHE / f"{release}.lock"):
         if not (directory / "version").exists():
@@ -125,4 +125,4 @@ def fetch(release):
         modules = [module for name in MODULES for module in load_order(root, version, name)]
         images = [root / "boot" / f"vmlinuz-{version}", root / "usr/lib/modules" / version / "vmlinuz"]
         return Kernel(version, next(image for image in images if image.exists()),
-                      [plain(module) for module in dict.fromkeys(modules)], root)
+                      [uncompressed(module) for module in dict.fromkeys(modules)], root)

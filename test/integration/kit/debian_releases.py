@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Debian releases, unpacked once and kept: roots to boot, to enter, and to lay over.
+"""Debian releases as root directories, which are unpacked once: to boot, to enter, and to use as lower layer of an
+overlay.
 
     root = unpacked("bookworm", ("systemd", "dbus", "fuse3"))
     with Machine(root=root) as machine: ...                        # writes nothing into it
     subprocess.run([*entered(root), "--volatile=overlay", "--", "cat", "/etc/debian_version"])
 
-They lie below $FSVC_RELEASES_CACHE (/var/tmp/fsvc-releases): for each release its smallest system and the packages that
-were fetched, and for each set of packages a system of its own.  Nobody writes into one that is complete: removing the
-folder is always safe while no test runs, and brings newer packages.  Whatever is started here ends with its caller.
+They are in $FSVC_RELEASES_CACHE (default: /var/tmp/fsvc-releases): for each release the minimal system and the
+downloaded packages, and for each set of packages a root directory. Complete root directories are never written to.
+The cache can be removed while no test runs; newer packages are downloaded then. Processes exit together with their
+caller.
 """
 
 import contextlib
@@ -22,12 +24,12 @@ from pathlib import Path
 
 from .run_id import RUN_ID
 
-MINUTES = 60
-PATIENCE = 20 * MINUTES
+MINUTE_S = 60
+TIMEOUT_S = 20 * MINUTE_S
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
-# apt knows of virtual packages and conflicts, debootstrap does not. A mirror may be a copy of some weeks ago, and what
-# was fetched for one set of packages is there for the next. Of another release comes nothing but what is asked for.
+# apt resolves virtual packages and conflicts, debootstrap does not. The mirror may be some weeks old. Downloaded packages
+# are kept for other sets of packages. From another release, only the named packages are installed.
 INSTALL = """
 pin() { printf 'Package: %s\\nPin: release n=%s\\nPin-Priority: %d\\n\\n' "$@" >>/etc/apt/preferences; }
 for package; do
@@ -44,23 +46,23 @@ NO_MIRROR = ("Failed getting release file", "Couldn't download", "Invalid Releas
 
 
 class Unavailable(Exception):
-    """Why a release cannot be had here: nothing is wrong with what was to be tested."""
+    """The release is not available, which is not a failure of the tests."""
 
 
 def cache():
-    """The folder, which others than root may not write to: what lies in there is run by root."""
+    """Return the directory of the cache. Only root may write to it, as root runs programs in it."""
     path = Path(os.environ.get("FSVC_RELEASES_CACHE") or "/var/tmp/fsvc-releases")
     path.mkdir(parents=True, exist_ok=True)
     status = path.stat()
     if status.st_uid != 0 or status.st_mode & 0o022:
-        raise RuntimeError(f"{path} can be written by others than root")
+        raise RuntimeError(f"{path}: not only writable by root")
     return path
 
 
 def unpacked(release, packages=()):
-    """The root of a system of that release with these packages and what they need, complete.
+    """Return a root directory of the release with these packages and their dependencies.
 
-    A package written as NAME/RELEASE is taken of that other release.
+    A package NAME/RELEASE is installed from that other release.
     """
     folder = cache()
     base, debs = folder / f"{release}.base", folder / f"{release}.debs"
@@ -77,9 +79,9 @@ def unpacked(release, packages=()):
 
 
 def entered(root):
-    """The command that enters ROOT, to be followed by nspawn's own options, "--" and a command.
+    """Return the command that enters ROOT. Options of nspawn, "--" and a command must follow.
 
-    Where there is no service manager, nspawn would leave its traces in /run.
+    Without a service manager, nspawn uses a temporary /run.
     """
     private = '[ -d /run/systemd/system ] || mount -t tmpfs run /run; exec systemd-nspawn "$@"'
     return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", private, "sh",
@@ -88,14 +90,14 @@ def entered(root):
 
 
 def die_with_parent():
-    """A preexec_fn."""
+    """For preexec_fn: send SIGTERM to the process when its parent exits."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def locked(path):
-    """Two runs at a time do not unpack the same release, nor does one take it away from the other."""
+    """Hold a lock, so that concurrent runs do not unpack or remove the same directory."""
     with open(path, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -106,7 +108,7 @@ def name_of(packages):
 
 
 def stamp_of(root):
-    """The file beside a root that says that it is complete."""
+    """Return the path of the file that marks ROOT as complete."""
     return root.with_name(f"{root.name}.complete")
 
 
@@ -115,11 +117,11 @@ def is_complete(root):
 
 
 def bootstrap(release, base, debs):
-    """The smallest system of a release."""
+    """Unpack the minimal system of a release."""
     if not shutil.which("debootstrap"):
         raise Unavailable("debootstrap is not installed")
     shutil.rmtree(base, ignore_errors=True)
-    # It mounts in there: in namespaces of its own, what it mounts and what it starts ends with it.
+    # debootstrap mounts filesystems in the directory. Namespaces remove them, and end its processes.
     log = base.with_name(f"{release}.log")
     log.unlink(missing_ok=True)
     run(log, "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
@@ -129,7 +131,7 @@ def bootstrap(release, base, debs):
 
 
 def install(release, base, root, debs, packages):
-    """A copy of BASE with PACKAGES in it."""
+    """Copy BASE to ROOT, and install PACKAGES in it."""
     log = root.with_name(f"{root.name}.log")
     log.unlink(missing_ok=True)
     shutil.rmtree(root, ignore_errors=True)
@@ -140,13 +142,13 @@ def install(release, base, root, debs, packages):
 
 
 def run(log, *command):
-    """Runs what unpacks; the log is what to read when it fails."""
+    """Run a command that writes to LOG."""
     kept = ("http_proxy", "https_proxy", "no_proxy")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     environment.update(PATH=PATH, DEBIAN_FRONTEND="noninteractive")
     with open(log, "a") as file:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
-                              env=environment, timeout=PATIENCE, preexec_fn=die_with_parent)
+                              env=environment, timeout=TIMEOUT_S, preexec_fn=die_with_parent)
     if done.returncode == 0:
         return
     lines = log.read_text(errors="replace").splitlines()

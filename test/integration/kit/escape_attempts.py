@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The attempts of the hostile server: their names, their outcomes, and the table that shows them."""
+"""The attempts of the hostile server: names, results, and the table of results."""
 
 import errno
 import json
@@ -11,49 +11,49 @@ from .build_options import SERVERS
 
 HOSTILE, HOSTILE_NAMES = SERVERS / "hostile", SERVERS / "hostile.names"
 
-# Why an attempt fails outside as it does inside: what it wants is in no reach of anybody here.
-NOWHERE = {
+# Attempts that can also fail outside the sandbox, and why.
+MAY_FAIL_OUTSIDE = {
     "a socket of AF_ALG": "this kernel has none",
-    "a socket of AF_BLUETOOTH": "this kernel has none",
-    "survive others when memory runs out": "root in a container may lack CAP_SYS_RESOURCE",
+    "a socket of AF_BLUETOOTH": "not in this kernel",
+    "lower its OOM score": "root in a container may lack CAP_SYS_RESOURCE",
 }
 
 
 class Row(NamedTuple):
-    """An attempt: how it ended in a sandbox, and as root outside."""
+    """The results of an attempt in a sandbox, and as root outside."""
 
     name: str
     inside: str
     outside: str
 
     @property
-    def refused(self):
+    def is_refused(self):
         return self.inside not in ("done", "missing")
 
     @property
-    def real(self):
-        """Whether it could have told a sandbox from none."""
-        return self.outside not in (self.inside, "missing") or self.name in NOWHERE
+    def is_meaningful(self):
+        """Return true if the result outside shows that the sandbox made the attempt fail."""
+        return self.outside not in (self.inside, "missing") or self.name in MAY_FAIL_OUTSIDE
 
     def verdict(self):
-        if not self.refused:
+        if not self.is_refused:
             return "ESCAPED"
-        if self.name in NOWHERE:
-            return f"refused ({NOWHERE[self.name]})"
-        return "refused" if self.real else "PROVES NOTHING"
+        if self.name in MAY_FAIL_OUTSIDE:
+            return f"is_refused ({MAY_FAIL_OUTSIDE[self.name]})"
+        return "is_refused" if self.is_meaningful else "NOT MEANINGFUL"
 
 
 def names():
-    """What the hostile server tries; nothing where it is not built."""
+    """Return the names of all attempts, or none if the hostile server is not built."""
     return HOSTILE_NAMES.read_text().splitlines() if HOSTILE_NAMES.exists() else []
 
 
 def outcomes(text):
-    return {name: in_words(outcome) for name, outcome in (line.split("\t") for line in text.splitlines() if "\t" in line)}
+    return {name: name_of_result(outcome) for name, outcome in (line.split("\t") for line in text.splitlines() if "\t" in line)}
 
 
-def in_words(outcome):
-    """The name of an error or a signal, which the hostile server, built with any C library, gives as a number."""
+def name_of_result(outcome):
+    """Replace the number in a result by the name of the error or the signal."""
     kind, _, number = outcome.partition(" ")
     if kind == "error":
         return errno.errorcode[int(number)]
@@ -61,7 +61,7 @@ def in_words(outcome):
 
 
 def show(tables):
-    """The rows of each manager side by side, for people; for a program where an environment variable names a file."""
+    """Print the results of all managers as a table, and also write them as JSON to $FSVC_ESCAPE_TABLE if it is set."""
     columns = "".join(f"{manager:13} " for manager in tables)
     lines = [f"{'attempt':46} {columns}{'as root outside':16} verdict"]
     for row, *others in zip(*tables.values()):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The helper's side of the protocol, in the test's own hands, against a server started as a service."""
+"""The helper's side of the protocol, for tests of servers that are started as a service."""
 
 import contextlib
 import fcntl
@@ -11,16 +11,16 @@ import subprocess
 
 from . import mounts, protocol
 from .channel import Channel, HungUp
-from .waiting import PATIENCE
+from .waiting import TIMEOUT_S
 from .build_options import FSVC, SERVERS
 from .programs import AS_NOBODY, Program
 
-# The connection arrives as standard input and becomes fd 3, as socket activation has it.
+# The connection is moved from standard input to file descriptor 3, as with socket activation.
 ACTIVATE = 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@" 3<&0 </dev/null'
-ROOM = ["/usr/bin/python3", "-S", str(pathlib.Path(__file__).with_name("fake_sandbox.py"))]
+FAKE_SANDBOX = ["/usr/bin/python3", "-S", str(pathlib.Path(__file__).with_name("fake_sandbox.py"))]
 UNPRIVILEGED = [*AS_NOBODY, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
-CONTAINED = [*ROOM, *UNPRIVILEGED]
-SERVERS_BY_NAME = {  # one on either of libfuse's interfaces, and an unmodified one
+CONTAINED = [*FAKE_SANDBOX, *UNPRIVILEGED]
+SERVERS_BY_NAME = {  # two with libfsvc, one unmodified
     "single_file_ll": [SERVERS / "single_file_ll"],
     "single_file_hl": [SERVERS / "single_file_hl"],
     "squashfuse": [FSVC, "fsvc-open", "--uncontained", "--", "squashfuse"],
@@ -36,19 +36,19 @@ def memfd(content, seals=fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_
 
 
 class HelperEnd(Channel):
-    """A connection as the helper sees it."""
+    """The helper's end of a connection."""
 
     def receive_last(self):
         packet, descriptors = self.receive()
         assert not descriptors
         return protocol.read_last(packet)
 
-    def greet(self, **words):
-        self.send(protocol.hello(**words))
+    def greet(self, **fields):
+        self.send(protocol.hello(**fields))
         return self.receive_last()
 
     def grant(self, path, descriptor):
-        """Sends a descriptor, and keeps none."""
+        """Send a descriptor and close it."""
         try:
             self.send(protocol.file(path), descriptor)
         finally:
@@ -61,7 +61,7 @@ class HelperEnd(Channel):
         self.grant("argv", memfd(protocol.argfile(arguments)))
 
     def grant_fusedev(self):
-        """The server gets a connection to the kernel; a second descriptor of it stays for the mount."""
+        """Send /dev/fuse, and keep a descriptor of it for the mount."""
         self.fusedev = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         self.received.append(self.fusedev)
         self.send(protocol.file("fusedev"), self.fusedev)
@@ -73,12 +73,12 @@ class HelperEnd(Channel):
 
     def receive_command(self):
         packet, descriptors = self.receive()
-        assert not descriptors, "a server has nothing to send but words"
+        assert not descriptors, "a server has sent a descriptor"
         self.raw = packet
         return protocol.read_command(packet)
 
     def answer_files(self):
-        """Opens whatever the server asks for, and gives these commands and the first that is no such thing."""
+        """Open all files that the server requests. Return these commands and the next one."""
         asked = []
         while (command := self.receive_command()).name in ("OPEN", "BDEV"):
             asked.append(command)
@@ -93,7 +93,7 @@ class HelperEnd(Channel):
             self.grant_file(path, command.numbers[0])
 
     def commands_until(self, last, *errors):
-        """The commands up to the one named, each but that one answered with success, by name."""
+        """Answer commands with success until LAST is received. Return all commands by name."""
         asked, command = self.answer_files()
         found = {each.name: each for each in asked}
         while command.name != last:
@@ -104,7 +104,7 @@ class HelperEnd(Channel):
         return found | {last: command}
 
     def goodbye_code(self):
-        """Says yes to everything up to the server's goodbye: its exit code, or None where it just left."""
+        """Answer all commands with success. Return the code of the server's goodbye, or None if it hangs up."""
         try:
             _, command = self.answer_files()
             while command.name != "BYEE":
@@ -114,34 +114,34 @@ class HelperEnd(Channel):
         except HungUp:
             return None
 
-    def really_mount(self, commands):
-        """What DOIT asks for, done with mount(2)."""
+    def make_mount(self, commands):
+        """Mount as DOIT requests, with mount(2)."""
         mountpoint = os.fsdecode(commands["MNTP"].text)
-        words = f"fd={self.fusedev},rootmode={stat.S_IFMT(os.stat(mountpoint).st_mode):o},user_id=0,group_id=0"
+        kernel_options = f"fd={self.fusedev},rootmode={stat.S_IFMT(os.stat(mountpoint).st_mode):o},user_id=0,group_id=0"
         options = os.fsdecode(commands["OPTS"].text) if "OPTS" in commands else ""
         mounts.mount("fsvc-test", mountpoint, "fuse.toy", commands["DOIT"].numbers[0],
-                     ",".join(filter(None, [words, options])))
+                     ",".join(filter(None, [kernel_options, options])))
         self.drop(self.fusedev)
 
 
 class FakeHelper(HelperEnd):
-    """A server, started as systemd would start it, and the helper's end of its connection."""
+    """A server that is started as a service, and the helper's end of its connection."""
 
     def __init__(self, server, **environment):
-        self.failures = range(1, 128) if "fsvc-open" in server else [1]  # the wrapped server's own, or the library's
-        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        super().__init__(ours)
-        with its:
-            self.server = Program(["sh", "-c", ACTIVATE, "sh", *server], stdin=its, **environment)
+        self.failures = range(1, 128) if "fsvc-open" in server else [1]  # exit statuses of the wrapped server, or of the library
+        local, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        super().__init__(local)
+        with remote:
+            self.server = Program(["sh", "-c", ACTIVATE, "sh", *server], stdin=remote, **environment)
 
-    def gives_up(self, within=PATIENCE):
-        """The server ends by itself, and says that it failed."""
+    def assert_gives_up(self, within=TIMEOUT_S):
+        """Check that the server exits with a failure."""
         result = self.server.wait(within)
         assert result.code in self.failures, result
         return result
 
     def close(self):
-        """Hangs up, and lets the server tidy up behind itself before it is made to end."""
+        """Hang up, and wait some time for the server to exit before it is killed."""
         super().close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.server.process.wait(20)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The service's side of the protocol, in the test's own hands: polite as far as the test wants it to be."""
+"""The service's side of the protocol, for tests of the helper."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from typing import NamedTuple
 
 from . import mounts, protocol
 from .channel import Channel, HungUp
-from .waiting import PATIENCE
+from .waiting import TIMEOUT_S
 from .build_options import FSVC
 from .programs import Program, Result
 from .waiting import wait_for
 
 SOCKETS = "/run/filesystems"
-QUICK = 2  # seconds of fsvc.timeout in tests that wait for it
+SHORT_TIMEOUT_S = 2  # fsvc.timeout in tests that wait for it
 HELPER = (FSVC, "fuservicemount3")
-MARGIN = 15  # seconds that a busy machine may need on top: half of what the helper waits unasked
-FUSE_INIT, LARGEST_REQUEST = 26, 1 << 17  # of the kernel's own protocol, see fuse(4)
+MARGIN_S = 15  # additional time on a busy machine
+FUSE_INIT, LARGEST_REQUEST = 26, 1 << 17  # of the FUSE protocol, see fuse(4)
 
 
 class Opened(NamedTuple):
-    """What a FILE message brought."""
+    """The content of a FILE packet."""
 
     error: int
     path: str
@@ -34,7 +34,7 @@ class Opened(NamedTuple):
 
 
 class Listener:
-    """The socket where the helper looks for services of one subtype; without a backlog nobody listens there."""
+    """The socket of a service. Without a backlog, it does not listen."""
 
     def __init__(self, subtype, mode=0o220, backlog=8):
         self.path = f"{SOCKETS}/{subtype}"
@@ -44,13 +44,13 @@ class Listener:
         if backlog is not None:
             self.socket.listen(backlog)
 
-    def waits(self, patience=0):
-        """Whether a helper stands at the door."""
-        return bool(select.select([self.socket], [], [], patience)[0])
+    def waits(self, timeout_s=0):
+        """Return true if a helper connects within this time."""
+        return bool(select.select([self.socket], [], [], timeout_s)[0])
 
-    def accept(self, patience=PATIENCE):
-        if not self.waits(patience):
-            raise TimeoutError("no helper came")
+    def accept(self, timeout_s=TIMEOUT_S):
+        if not self.waits(timeout_s):
+            raise TimeoutError("no helper has connected")
         return ServiceEnd(self.socket.accept()[0])
 
     def close(self):
@@ -60,21 +60,21 @@ class Listener:
 
 
 class ServiceEnd(Channel):
-    """A connection as the service sees it."""
+    """The service's end of a connection."""
 
     def receive_hello(self):
         packet, descriptors = self.receive()
         assert not descriptors
         return protocol.read_hello(packet)
 
-    def receive_file(self, patience=PATIENCE):
-        packet, descriptors = self.receive(patience)
+    def receive_file(self, timeout_s=TIMEOUT_S):
+        packet, descriptors = self.receive(timeout_s)
         error, path = protocol.read_file(packet)
         assert len(descriptors) == (0 if error else 1), "a FILE has a descriptor exactly when it has no error"
         return Opened(error, os.fsdecode(path), *descriptors or [None])
 
     def handshake(self):
-        """Through the handshake: the helper's arguments. `self.fusedev` is the open /dev/fuse."""
+        """Complete the handshake, and return the helper's arguments. `self.fusedev` is the open /dev/fuse."""
         self.hello = self.receive_hello()
         self.send(protocol.last())
         self.argv, self.fusedev = self.receive_granted("argv"), self.receive_granted("fusedev")
@@ -86,10 +86,10 @@ class ServiceEnd(Channel):
         assert (granted.error, granted.path) == (0, path)
         return granted.descriptor
 
-    def command(self, packet, patience=PATIENCE):
-        """The errno of the helper's reply."""
+    def command(self, packet, timeout_s=TIMEOUT_S):
+        """Send a command. Return the errno of the reply."""
         self.send(packet)
-        packet, descriptors = self.receive(patience)
+        packet, descriptors = self.receive(timeout_s)
         assert not descriptors
         return protocol.read_reply(packet)
 
@@ -104,46 +104,46 @@ class ServiceEnd(Channel):
         return self.file_command(protocol.bdev(path, flags, request=request, **others))
 
     def goodbye(self, code=0):
-        """Leaves as a server does that goes on serving: the connection ends, /dev/fuse stays open."""
+        """Say goodbye like a server that continues to serve: close the connection, but not /dev/fuse."""
         self.send(protocol.byee(code))
         self.hang_up()
 
-    def has_ended(self, patience=PATIENCE):
-        """Whether the helper closes the connection without another packet."""
+    def has_ended(self, timeout_s=TIMEOUT_S):
+        """Return true if the helper closes the connection without another packet."""
         with contextlib.suppress(TimeoutError):
             try:
-                self.receive(patience)
+                self.receive(timeout_s)
             except HungUp:
                 return True
         return False
 
     def begin_to_serve(self):
-        """Answers the kernel's FUSE_INIT, its first request; from then on it waits for answers to all others."""
+        """Answer FUSE_INIT, the kernel's first request. Other requests are not answered, and wait."""
         length, opcode, unique = struct.unpack("=IIQ", os.read(self.fusedev, LARGEST_REQUEST)[:16])
         assert opcode == FUSE_INIT
         answer = struct.pack("=IIIIHHIIHHI28x", 7, 31, 0, 0, 0, 0, 4096, 1, 1, 0, 0)
         os.write(self.fusedev, struct.pack("=IiQ", 16 + len(answer), 0, unique) + answer)
 
     def stop_serving(self):
-        """Ends the filesystem: the kernel answers whoever asks it for something from now on."""
+        """Close /dev/fuse: all requests of the kernel fail from now on."""
         self.drop(self.fusedev)
 
 
-class Attempt:
-    """One run of the helper, with the test in the service's place."""
+class HelperSession:
+    """A run of the helper with a service that the test implements."""
 
     def __init__(self, listener, source, mountpoint, *options, kind="fuse.toy", command=HELPER, arguments=None,
                  **environment):
         self.source, self.mountpoint = str(source), str(mountpoint)
-        self.place = os.path.join(environment.get("cwd", "/"), mountpoint)  # never looked at: no server would answer
+        self.absolute_mountpoint = os.path.join(environment.get("cwd", "/"), mountpoint)  # not resolved: a lookup could block
         self.helper = Program([*command, *(arguments or [source, mountpoint, "-t", kind, *options])], **environment)
         self.listener = listener
         self.service = None
 
     def connect(self):
-        """Waits for the helper, unless it leaves without having come."""
+        """Wait until the helper connects or exits."""
         wait_for(lambda: self.listener.waits() or not self.helper.runs())
-        self.service = self.listener.accept(patience=0)
+        self.service = self.listener.accept(timeout_s=0)
         return self.service
 
     def handshake(self):
@@ -151,7 +151,7 @@ class Attempt:
         return self.service
 
     def try_to_mount(self, *commands):
-        """Plays a service that gives up at the first command that is refused, for mounts that are to fail somewhere."""
+        """Run a service that gives up when the first command is refused, for mounts that should fail."""
         with contextlib.suppress(HungUp, TimeoutError):
             self.handshake()
             commands += protocol.name(self.source), protocol.mntp(self.mountpoint), protocol.doit()
@@ -159,50 +159,50 @@ class Attempt:
             self.service.goodbye(int(refused))
 
     def get_ready(self, kind=0, options=None):
-        """All commands up to the one that mounts."""
+        """Send all commands before DOIT."""
         commands = [protocol.type_command(kind), protocol.name(self.source), protocol.mntp(self.mountpoint)]
         for command in commands + ([protocol.opts(options)] if options is not None else []):
             assert self.service.command(command) == 0, command
         return self.service
 
     def prepare(self, flags=0, **details):
-        """The mount is made, and waits for the server's goodbye."""
+        """Mount. The mount is not attached before the goodbye of the service."""
         assert self.get_ready(**details).command(protocol.doit(flags)) == 0
 
     def finish(self):
-        """The service's goodbye, and the helper's success."""
+        """Say goodbye. Check that the helper succeeds, and return its result."""
         self.service.goodbye()
         result = self.helper.wait()
         assert result.code == 0, result
         return result
 
     def mount(self, **details):
-        """A whole session without a flaw: what mountinfo says of the result."""
+        """Run a complete session. Return the mount."""
         self.prepare(**details)
         assert self.finish().errors == ""
-        return mounts.the_one_at(self.place)
+        return mounts.single_mount_at(self.absolute_mountpoint)
 
     def unmount(self):
         self.service.stop_serving()
-        mounts.unmount(self.place, "--internal-only", "--lazy")
+        mounts.unmount(self.absolute_mountpoint, "--internal-only", "--lazy")
 
-    def fails(self, within=MARGIN) -> Result:
-        """The helper gives up: exit code 1, soon, with nothing mounted."""
-        result = self.helper.wait(PATIENCE + within)
+    def assert_fails(self, within=MARGIN_S) -> Result:
+        """Check that the helper fails within this time, with exit status 1 and without a mount."""
+        result = self.helper.wait(TIMEOUT_S + within)
         assert result.code == 1, result
-        assert mounts.at(self.place) == []
+        assert mounts.at(self.absolute_mountpoint) == []
         return result
 
-    def fails_in_one_line(self, *words):
-        """Also says so in one line, which names what failed."""
-        line = self.fails().one_line()
-        for word in words:
-            assert str(word) in line
+    def assert_fails_in_one_line(self, *texts):
+        """Check that the helper fails with one message that contains these texts."""
+        line = self.assert_fails().one_line()
+        for text in texts:
+            assert str(text) in line
         return line
 
-    def blames_the_service(self, *words):
-        """Also tells where the service's own messages are."""
-        line = self.fails_in_one_line(*words)
+    def assert_blames_service(self, *texts):
+        """Check that the message also names the log of the service."""
+        line = self.assert_fails_in_one_line(*texts)
         assert_names_the_journal(line, self.helper.pid)
         return line
 
@@ -213,6 +213,6 @@ class Attempt:
 
 
 def assert_names_the_journal(line, pid, uid=0):
-    """The line holds the command that shows what the service of this very helper has logged."""
+    """Check that LINE contains the journalctl command for the service of this helper."""
     pattern = rf"journalctl -u '[^']*@\*-{pid}[^']*{uid}\.service'"
     assert re.search(pattern, line), f"no {pattern} in {line!r}"

@@ -6,7 +6,7 @@ import time
 
 from .real_servers import MOUNTPOINT
 
-# Prints all that can be known of what is below a directory.
+# Prints the attributes and contents of all files in a directory, as JSON.
 LOOK = r"""
 import hashlib, json, os, stat, sys
 
@@ -35,7 +35,7 @@ names = [os.path.join(where, name) for where, below, files in os.walk(top) for n
 print(json.dumps({os.path.relpath(name, top): look(name) for name in [top, *names]}))
 """
 
-# Changes something in each way that the filesystem knows; writing a file it must know.
+# Changes files in all ways that a filesystem may support. Writing to files must be supported.
 CHANGE = r"""
 import contextlib, os, sys
 
@@ -67,12 +67,12 @@ def python(machine, script, *arguments):
 
 
 def look(machine):
-    """What is mounted, file by file."""
+    """Return the files of the mount, by path."""
     return json.loads(python(machine, LOOK, MOUNTPOINT))
 
 
 def differences(one, other, since):
-    """Where two looks differ; a server that says "now" for a time that it does not know may say so each time."""
+    """Return the differences between two trees. Times that are the current time are considered equal."""
     found = {}
     for name in sorted(one.keys() | other.keys()):
         left, right = one.get(name), other.get(name)
@@ -84,10 +84,10 @@ def differences(one, other, since):
     return found
 
 
-def lasting(found):
-    """Without what some servers know better, or no more, after the filesystem was mounted anew: of directories alone."""
-    passing = {"size": 0, "mtime": 0}
-    return {name: known | passing if known["mode"].startswith("0o4") else known for name, known in found.items()}
+def without_directory_times(found):
+    """Remove sizes and times of directories, which some servers do not store."""
+    unknown = {"size": 0, "mtime": 0}
+    return {name: known | unknown if known["mode"].startswith("0o4") else known for name, known in found.items()}
 
 
 def now():

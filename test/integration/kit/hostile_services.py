@@ -6,23 +6,23 @@ import re
 import signal
 
 from .escape_attempts import outcomes
-from .waiting import PATIENCE, wait_for
+from .waiting import TIMEOUT_S, wait_for
 
-PLACE = "/usr/local/lib/hostile"  # where it can be run inside: a program is all that a service sees of the disk
+PROGRAM = "/usr/local/lib/hostile"  # services can only access programs
 UNITS = "/etc/systemd/system"
 IMAGE, MOUNTPOINT = "/images/hostile.img", "/images/mnt"
-OTHER, NEIGHBOURS = "/images/other", "/images/neighbour"  # where two mounts are that are not the attacker's
+OTHER, NEIGHBOURS = "/images/other", "/images/neighbour"  # mount points of other mounts
 
-# Where fsvc-listen writes what services say, and its limit of memory, which no other program has to notice.
+# The log of fsvc-listen, and its memory limit, which is low so that other programs are not affected.
 LISTENER_LOG, LISTENER_MEMORY = "/run/fsvc-listen.log", 64 << 20
 
-# The unit files of an administrator: nothing in them speaks of a sandbox.
+# Unit files of an administrator, which do not configure a sandbox.
 SOCKET = "[Socket]\nListenSequentialPacket=/run/filesystems/hostile\n"
-SERVICE = f"[Service]\nExecStart=/usr/bin/fsvc-open -- {PLACE}\n"
+SERVICE = f"[Service]\nExecStart=/usr/bin/fsvc-open -- {PROGRAM}\n"
 
 
 class Manager:
-    """Who starts and contains the hostile server: its services of one type, in a machine."""
+    """The service manager for the hostile server."""
 
     type = "hostile"
 
@@ -30,31 +30,31 @@ class Manager:
         self.machine = machine
 
     def start(self):
-        """From here on the type can be mounted."""
+        """Start the service manager."""
 
     def services(self):
-        """The hostile services that there are, running or not."""
+        """Return the services of the hostile server, also inactive ones."""
         raise NotImplementedError
 
     def end_services(self):
         raise NotImplementedError
 
-    def said(self):
-        """What all hostile servers have said so far."""
+    def messages(self):
+        """Return all messages of the hostile servers."""
         raise NotImplementedError
 
     def mount(self, *options, source=IMAGE, on=MOUNTPOINT, check=False):
         return self.machine.run("fuservicemount3", source, on, "-t", self.type, "-o", ",".join(options), check=check)
 
-    def wait_for_end(self, patience=PATIENCE, others=()):
-        """Until no service but the others is left: then all is said."""
-        wait_for(lambda: set(self.services()) <= set(others), patience, "the end of the hostile services")
+    def wait_for_end(self, timeout_s=TIMEOUT_S, others=()):
+        """Wait until only the OTHERS are left."""
+        wait_for(lambda: set(self.services()) <= set(others), timeout_s, "the end of the hostile services")
 
     @contextlib.contextmanager
     def neighbour(self):
-        """The server of another mount of the same type, and its pid."""
-        self.mount("habit=outlive", source=f"{NEIGHBOURS}.img", on=NEIGHBOURS, check=True)
-        pid = self.machine.the_pid_of("hostile")
+        """Mount the hostile server a second time. Yield its pid."""
+        self.mount("misuse=outlive", source=f"{NEIGHBOURS}.img", on=NEIGHBOURS, check=True)
+        pid = self.machine.pid_of("hostile")
         try:
             yield pid
         finally:
@@ -62,15 +62,15 @@ class Manager:
             self.end_services()
 
     def try_inside(self, *options):
-        """How each attempt ends in the sandbox."""
-        before, others = len(self.said()), self.services()
+        """Run the attempts in the sandbox. Return their results."""
+        before, others = len(self.messages()), self.services()
         self.mount(*options)
         self.wait_for_end(others=others)
-        return outcomes(self.said()[before:])
+        return outcomes(self.messages()[before:])
 
 
 class Systemd(Manager):
-    """By units of five lines that an administrator wrote."""
+    """Units of an administrator, with five lines."""
 
     def start(self):
         self.machine.path(f"{UNITS}/fsvc-hostile.socket").write_text(SOCKET)
@@ -87,20 +87,20 @@ class Systemd(Manager):
             self.machine.run("systemctl", "kill", "--signal=KILL", unit, check=False)
         self.wait_for_end()
 
-    def said(self):
+    def messages(self):
         self.machine.run("journalctl", "--sync")
         return self.machine.run("journalctl", "-u", "fsvc-hostile@*", "-o", "cat").stdout
 
 
 class Listen(Manager):
-    """By fsvc-listen, in the same machine."""
+    """fsvc-listen in the same machine."""
 
     type = "listened"
     listener = None
 
     def start(self):
         self.machine.run("sh", "-ec", f"fsvc-listen --allow-missing=cgroup --as-itself --memory={LISTENER_MEMORY}"
-                         f" {self.type} -- {PLACE} >{LISTENER_LOG} 2>&1 & echo $! >/run/fsvc-listen.pid")
+                         f" {self.type} -- {PROGRAM} >{LISTENER_LOG} 2>&1 & echo $! >/run/fsvc-listen.pid")
         wait_for(lambda: self.machine.path(f"/run/filesystems/{self.type}").exists(), what="the listener")
         self.listener = self.machine.path("/run/fsvc-listen.pid").read_text().strip()
 
@@ -112,14 +112,14 @@ class Listen(Manager):
             self.machine.run("kill", f"-{signal.SIGKILL}", pid, check=False)
         self.wait_for_end()
 
-    def said(self):
-        """Each line without the name before it; a tab is no character for a terminal."""
-        wait_for(self.listener_waits, what="what the listener has to say")
+    def messages(self):
+        """Remove the prefix of each line, and decode escaped tabs."""
+        wait_for(self.listener_is_idle, what="the messages of the listener")
         text = self.machine.path(LISTENER_LOG).read_text()
         return re.sub(r"^fsvc-listen: \S+: ", "", text, flags=re.M).replace(r"\x09", "\t")
 
-    def listener_waits(self):
-        """And so has told the last of who has ended."""
+    def listener_is_idle(self):
+        """Return true if the listener sleeps: it has then logged the end of all services."""
         return self.machine.path(f"/proc/{self.listener}/stat").read_text().rpartition(") ")[2][0] == "S"
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Images of every kind that a server of kit.servers reads, made by free tools from one tree of files."""
+"""Images of all types in kit.server_table, made with free tools from the same files."""
 
-# In the directory that is left to it: a tree with some of everything that a filesystem holds.
+# Creates files of all kinds in the working directory.
 TREE = r"""
 mkdir -p tree/deep/er tree/many
 cd tree
@@ -24,7 +24,7 @@ find . -exec touch --no-dereference --date='2001-02-03 04:05:06.7' {} +
 touch --date='2010-11-12 13:14:15' deep/er/numbers
 """
 
-# FAT, exFAT and NTFS have no owners, and their makers make them empty: the filesystem's own server fills them.
+# FAT, exFAT and NTFS have no owners, and the images are empty: the tests copy these files with the server.
 FILL = "cp --recursive --no-dereference --preserve=timestamps $tree/text $tree/deep $tree/many"
 
 
@@ -40,13 +40,13 @@ def converted(kind):
     return f"qemu-img convert -O {kind} $disk $image"
 
 
-# A block device would lack what fills no sector.
-PADDED = " && truncate --size=%512 $image"
-# afflib opens no file that is cut, nor one with something behind its last segment: one more makes it end with a sector.
-# A segment is its data, its name, and 24 bytes.
-FILLED = 'affsegment -sfill="$(printf %$((1024 - ($(stat --format=%s $image) + 28) % 512))s)" $image'
+# A block device consists of whole sectors.
+PAD_TO_SECTOR = " && truncate --size=%512 $image"
+# afflib refuses truncated files and files with data after the last segment: add a segment that ends at a sector boundary. A
+# segment consists of its data, its name, and 24 bytes.
+ADD_SEGMENT = 'affsegment -sfill="$(printf %$((1024 - ($(stat --format=%s $image) + 28) % 512))s)" $image'
 
-# What makes $image of $tree, or of $disk, which is an ext4 filesystem with the tree in it.
+# Commands that make $image from $tree, or from $disk, an ext4 image of the tree.
 RECIPES = {
     "ext2": ext(2),
     "ext3": ext(3),
@@ -59,13 +59,13 @@ RECIPES = {
     "iso9660": "genisoimage -quiet -R -J -o $image $tree",
     "apfs": sized(600, "mkapfs $image"),
     "zip": "cd $tree && zip -qry $image . --exclude pipe",
-    "archive": "tar --create --gzip --file=$image --directory=$tree --exclude=hard ." + PADDED,
-    "wim": "wimcapture $tree $image --unix-data" + PADDED,
+    "archive": "tar --create --gzip --file=$image --directory=$tree --exclude=hard ." + PAD_TO_SECTOR,
+    "wim": "wimcapture $tree $image --unix-data" + PAD_TO_SECTOR,
     "olecf": "cd $tree && gsf createole $image text deep/noise deep/er/numbers",
     "ewf": "ewfacquirestream -q -t ${image%.E01} -c fast -C 1 -D d -e e -E 1 -m removable -M logical -N n <$disk",
     "ewf-segments": "ewfacquirestream -q -t ${image%.E01} -c none -C 1 -D d -e e -E 1 -m removable -M logical -N n -S 1048576"
                     " <$disk",
-    "aff": "cp $disk ${image%.aff}.raw && affconvert -q ${image%.aff}.raw && rm ${image%.aff}.raw && " + FILLED,
+    "aff": "cp $disk ${image%.aff}.raw && affconvert -q ${image%.aff}.raw && rm ${image%.aff}.raw && " + ADD_SEGMENT,
     "raw": "cp $disk $image",
     "vhd": converted("vpc"),
     "vhdx": converted("vhdx"),
@@ -74,30 +74,30 @@ RECIPES = {
     "qcow": converted("qcow2"),
 }
 
-# What the last part of an image's name has to be for the tools that go by it.
-ENDINGS = {"ewf": "E01", "ewf-segments": "E01", "vmdk-extents": "vmdk", "aff": "aff", "zip": "zip", "archive": "tar.gz", "wim": "wim"}
+# Suffixes that some tools require.
+SUFFIXES = {"ewf": "E01", "ewf-segments": "E01", "vmdk-extents": "vmdk", "aff": "aff", "zip": "zip", "archive": "tar.gz", "wim": "wim"}
 
-PLACE = "/images"
+DIRECTORY = "/images"
 
 
 def make_tree(machine):
-    """The tree, the disk image of it, and mountpoints, in the machine."""
-    machine.run("sh", "-ec", f"mkdir -p {PLACE}/mnt {PLACE}/made && cd {PLACE}\n{TREE}")
-    machine.run("sh", "-ec", "exec >&2; tree=$1/tree image=$1/disk.img; " + RECIPES["ext4"], "sh", PLACE)
+    """Create the files, a disk image of them, and mountpoints, in the machine."""
+    machine.run("sh", "-ec", f"mkdir -p {DIRECTORY}/mnt {DIRECTORY}/made && cd {DIRECTORY}\n{TREE}")
+    machine.run("sh", "-ec", "exec >&2; tree=$1/tree image=$1/disk.img; " + RECIPES["ext4"], "sh", DIRECTORY)
 
 
 def make_image(machine, kind):
-    """An image that nobody but root may look at. Returns its name."""
-    image = f"{PLACE}/made/{kind}.{ENDINGS.get(kind, 'img')}"
+    """Make an image that only root can read. Return its path."""
+    image = f"{DIRECTORY}/made/{kind}.{SUFFIXES.get(kind, 'img')}"
     if machine.run("test", "-e", image, check=False).returncode:
         machine.run("sh", "-ec", f"exec >&2; tree=$1/tree disk=$1/disk.img image=$2; {RECIPES[kind]}",
-                    "sh", PLACE, image)
-        machine.run("sh", "-ec", 'chown root:root "$@" && chmod 600 "$@"', "sh", image, *beside(machine, image))
+                    "sh", DIRECTORY, image)
+        machine.run("sh", "-ec", 'chown root:root "$@" && chmod 600 "$@"', "sh", image, *other_parts(machine, image))
     return image
 
 
-def beside(machine, image):
-    """The other files that an image consists of."""
+def other_parts(machine, image):
+    """Return the other files of an image."""
     directory, _, name = image.rpartition("/")
     stem = name.rpartition(".")[0]
     found = [*machine.path(directory).glob(f"{stem}.E*"), *machine.path(directory).glob(f"{stem}-s*.vmdk")]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def libraries(program):
-    """What a dynamic program needs to run, its loader included: names as they are looked for. And what the C library
-    loads by itself when a thread is cancelled, as libfuse does at the end: without it the server is aborted."""
+    """Return the libraries of a program with their loader, and libgcc_s, which the C library loads when a thread is
+    cancelled. libfuse cancels threads at its end."""
     listed = subprocess.run(["ldd", program], check=True, stdout=subprocess.PIPE, text=True).stdout
     found = [Path(path) for path in re.findall(r"(/\S+) \(0x", listed)]
     return [*found, next(path for path in found if path.name == "libc.so.6").with_name("libgcc_s.so.1")]
@@ -22,32 +22,32 @@ class Tree:
         self.root = Path(directory)
         self.root.mkdir(exist_ok=True)
 
-    def place(self, path):
+    def path_of(self, path):
         inside = self.root / str(path).lstrip("/")
         inside.parent.mkdir(parents=True, exist_ok=True)
         return inside
 
     def add(self, file, path=None):
-        shutil.copy(file, self.place(path or file))
+        shutil.copy(file, self.path_of(path or file))
 
     def add_program(self, program):
-        """With its libraries, all at the places where they are here."""
+        """Add a program and its libraries, with the same paths as on this system."""
         self.add(program)
         for library in libraries(program):
             self.add(library)
 
     def write(self, path, text):
-        self.place(path).write_text(text)
+        self.path_of(path).write_text(text)
 
     def link(self, path, target):
-        self.place(path).symlink_to(target)
+        self.path_of(path).symlink_to(target)
 
     def directories(self, *paths):
         for path in paths:
             (self.root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
 
     def cpio(self, file):
-        """Packs it as the kernel unpacks it."""
+        """Pack the directory in the format of the kernel."""
         with open(file, "wb") as packed:
             names = subprocess.run(["find", ".", "-print0"], cwd=self.root, check=True, stdout=subprocess.PIPE)
             subprocess.run(["cpio", "--null", "--create", "--format=newc", "--quiet", "--owner=0:0"], cwd=self.root,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The project as it is installed, in a throwaway machine: for the tests that need a real systemd."""
+"""A throwaway machine with systemd in which fsvc is installed."""
 
 import contextlib
 import shutil
@@ -12,12 +12,12 @@ from .build_options import BUILD
 
 def needs_a_machine():
     if not shutil.which("systemd-nspawn"):
-        pytest.skip("there is no systemd-nspawn")
+        pytest.skip("systemd-nspawn is not installed")
 
 
 @contextlib.contextmanager
 def installed_machine(kind=Machine):
-    """Units that are added later want a daemon-reload of their own."""
+    """Boot a machine and install fsvc in it."""
     needs_a_machine()
     with kind(layers=(REPO, BUILD)) as machine:
         machine.run("meson", "install", "--no-rebuild", "-C", BUILD)

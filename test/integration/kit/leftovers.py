@@ -7,17 +7,17 @@ import signal
 
 from . import mounts, utab
 from .processes import descriptors_of, own_children, reap_adopted
-from .waiting import PATIENCE, wait_for
+from .waiting import TIMEOUT_S, wait_for
 
 
-class Traces:
-    """The mounts, mount table entries, child processes and file descriptors that a test must leave as it found them."""
+class Leftovers:
+    """The mounts, mount table entries, child processes and file descriptors of the test process."""
 
     def __init__(self):
-        self.before = self.look()
+        self.before = self.examine()
 
     @staticmethod
-    def look():
+    def examine():
         return {
             "mounts": sorted(map(str, mounts.mountinfo())),
             "mount table": utab.user_table(),
@@ -26,11 +26,11 @@ class Traces:
         }
 
     def differences(self):
-        now = self.look()
-        return {what: now[what] for what in now if now[what] != self.before[what]}
+        now = self.examine()
+        return {kind: now[kind] for kind in now if now[kind] != self.before[kind]}
 
-    def sweep(self):
-        """Ends the processes and mounts that were left, so that the next test starts clean."""
+    def remove(self):
+        """Kill processes and detach mounts that are left."""
         for pid in set(own_children()) - set(self.before["children"]):
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -40,18 +40,18 @@ class Traces:
 
 
 @contextlib.contextmanager
-def nothing_left(patience=PATIENCE):
-    """Asserts that no mount, entry of the mount table, child process or descriptor is left behind."""
-    traces = Traces()
+def nothing_left(timeout_s=TIMEOUT_S):
+    """Check that no mount, mount table entry, child process or descriptor is left behind."""
+    leftovers = Leftovers()
 
     def is_clean():
-        reap_adopted(traces.before["children"])
-        return not traces.differences()
+        reap_adopted(leftovers.before["children"])
+        return not leftovers.differences()
 
     yield
     try:
-        wait_for(is_clean, patience, "the state of before")
+        wait_for(is_clean, timeout_s, "the previous state")
     except AssertionError:
-        raise AssertionError(f"left behind: {traces.differences()}") from None
+        raise AssertionError(f"left behind: {leftovers.differences()}") from None
     finally:
-        traces.sweep()
+        leftovers.remove()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""fsvc-listen under test, and what can be seen of a service that it contains.
+"""Fixtures that start fsvc-listen, and functions that examine its services.
 
-The fixtures are for the modules that import them.
+Modules that import these fixtures can use them.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import pytest
 from . import mounts
 from .fake_service import HELPER, SOCKETS
 from .build_options import FSVC
-from .processes import children_of, family
+from .processes import children_of, process_tree
 from .programs import Program
 from .waiting import wait_for
 
@@ -25,17 +25,17 @@ USERS = range(61184, 65520)
 SQUASHFUSE = ["--", "squashfuse", "-f"]
 SETSOCKOPT, PIVOT_ROOT, SETHOSTNAME, GETRANDOM, LANDLOCK = 54, 155, 170, 318, 444  # of x86-64
 CAP_SYS_RESOURCE = 24
-NOT_EVERYWHERE = "--allow-missing=cgroup"  # a machine may use cgroups of version 1
+CGROUP_OPTIONAL = "--allow-missing=cgroup"  # the machine may use cgroup v1
 
 
-class Listening:
-    """A listener, up to the end of the test; its services end then too."""
+class RunningListener:
+    """A running fsvc-listen. It is stopped after the test, together with its services."""
 
-    def __init__(self, *words, types=("squashfs",), **options):
+    def __init__(self, *arguments, types=("squashfs",), **options):
         self.sockets = [f"{SOCKETS}/{name}" for name in types]
         before = self.inodes()
-        alone = str(words[0]).startswith("--file=")
-        self.program = Program([*FSVC_LISTEN, *([] if alone else [NOT_EVERYWHERE]), *words], **options)
+        has_file = str(arguments[0]).startswith("--file=")
+        self.program = Program([*FSVC_LISTEN, *([] if has_file else [CGROUP_OPTIONAL]), *arguments], **options)
         self.left = []
         wait_for(lambda: len(self.inodes() - before) == len(types) or not self.program.runs(), what="the socket")
         assert self.program.runs(), self.said()
@@ -51,16 +51,16 @@ class Listening:
         return self.program.output()[1]
 
     def services(self):
-        """The first process of each service."""
+        """Return the first process of each service."""
         return children_of(self.pid)
 
-    def the_server(self):
-        """The process that parses the image."""
+    def server_pid(self):
+        """Return the pid of the only server, which parses the image."""
         service, = self.services()
-        return wait_for(lambda: family(service)[1:], what="the server")[0]
+        return wait_for(lambda: process_tree(service)[1:], what="the server")[0]
 
     def end(self, number=signal.SIGTERM):
-        """As its administrator ends it; what it leaves is remembered."""
+        """Stop the listener with a signal, and remember its services."""
         self.left += self.services()
         self.program.signal(number)
         return self.program.wait()
@@ -76,8 +76,8 @@ class Listening:
                 os.kill(pid, signal.SIGKILL)
 
 
-def lives(pid):
-    """Whether it is there, and not only the record of its end."""
+def is_running(pid):
+    """Return true if the process is running. A zombie is not."""
     try:
         return status(pid)["State"][0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -111,16 +111,16 @@ def has_no_capability(pid):
 
 @pytest.fixture
 def listening(closing):
-    """Starts a listener, which listens then."""
-    return lambda *words, **options: closing(Listening(*words, **options))
+    """Start a listener, and wait until it listens."""
+    return lambda *arguments, **options: closing(RunningListener(*arguments, **options))
 
 
 @pytest.fixture
 def refused(run):
-    """Starts a listener that gives up: what it says."""
+    """Start a listener that fails. Return its error messages."""
 
-    def refused(*words, **options):
-        result = run(*FSVC_LISTEN, *words, **options).wait()
+    def refused(*arguments, **options):
+        result = run(*FSVC_LISTEN, *arguments, **options).wait()
         assert result.code == 1
         return result.errors
 
@@ -129,19 +129,19 @@ def refused(run):
 
 @pytest.fixture
 def mount(run, image, mountpoint):
-    """Mounts as a person does; the helper's result."""
+    """Mount as a user does. Return the result of the helper."""
 
-    def mount(*words, source=image, mountpoint=mountpoint, kind="squashfs"):
-        return run(*HELPER, source, mountpoint, "-t", kind, *words).wait()
+    def mount(*arguments, source=image, mountpoint=mountpoint, kind="squashfs"):
+        return run(*HELPER, source, mountpoint, "-t", kind, *arguments).wait()
 
     return mount
 
 
 @pytest.fixture
 def mounted(listening, mount, mountpoint):
-    """A listener and one mount of its."""
+    """A listener with one mount."""
     listener = listening("squashfs", *SQUASHFUSE)
-    succeeds(mount())
+    assert_success(mount())
     yield listener
     if mounts.at(mountpoint):
         unmount(mountpoint)
@@ -149,11 +149,11 @@ def mounted(listening, mount, mountpoint):
 
 @pytest.fixture
 def server(mounted):
-    """What parses the image."""
-    return mounted.the_server()
+    """The pid of the server, which parses the image."""
+    return mounted.server_pid()
 
 
-def succeeds(result):
+def assert_success(result):
     assert (result.code, result.errors) == (0, "")
 
 
@@ -161,5 +161,5 @@ def unmount(mountpoint):
     subprocess.run([FSVC, "fsvc-umount", mountpoint], check=True, timeout=30)
 
 
-def shows(mountpoint, tree):
+def assert_same_tree(mountpoint, tree):
     subprocess.run(["diff", "--recursive", "--no-dereference", tree, mountpoint], check=True, timeout=30)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Loop devices, and a list of them, by which the end of a run detaches those whose test was killed."""
+"""Loop devices, with a list of them, so that those of killed tests are detached at the end of the run."""
 
 import contextlib
 import subprocess
@@ -17,7 +17,7 @@ def losetup(*arguments):
 
 
 def inode(device):
-    """The inode of the file behind DEVICE, which may have become the device of another program."""
+    """Return the inode of the file behind DEVICE. It may have become the device of another program."""
     return losetup("--list", "--noheadings", "--output=BACK-INO", device)
 
 
@@ -35,7 +35,7 @@ def detach(device):
 
 @contextlib.contextmanager
 def loop_device(file):
-    """The path of a block device on FILE."""
+    """Yield the path of a block device for FILE."""
     device = attach(file)
     try:
         yield device
@@ -44,7 +44,7 @@ def loop_device(file):
 
 
 def detach_all():
-    """Detach what tests of this run have left attached."""
+    """Detach the loop devices that tests of this run have not detached."""
     with contextlib.suppress(FileNotFoundError):
         for line in LIST.read_text().splitlines():
             device, number = line.split()

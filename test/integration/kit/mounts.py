@@ -46,11 +46,11 @@ def mountinfo(pid="self"):
 
 
 def at(mountpoint, pid="self"):
-    """The mounts on this very place, lowest first."""
+    """Return the mounts on this mountpoint, lowest first."""
     return [mount for mount in mountinfo(pid) if mount.mountpoint == str(mountpoint)]
 
 
-def the_one_at(mountpoint):
+def single_mount_at(mountpoint):
     found = at(mountpoint)
     assert len(found) == 1, f"{len(found)} mounts on {mountpoint}"
     return found[0]
@@ -63,13 +63,14 @@ def check(result):
 
 
 def enter_private_namespace():
-    """From here on nothing that this process or a child of it mounts is seen outside, or outlives it."""
+    """Enter a new mount namespace. Mounts of this process and its children are not visible outside, and are removed
+    with it."""
     check(LIBC.unshare(CLONE_NEWNS))
     mount(None, "/", None, PRIVATE | REC)
 
 
 def hide_fuse_mounts(but=()):
-    """Take away the FUSE mounts that others have made, in this namespace alone, except those that hold a path of BUT."""
+    """Detach FUSE mounts of other programs in this mount namespace, except those that contain a path in BUT."""
     kept = [str(path) for path in ("/", *but)]
     for found in reversed(mountinfo()):
         if found.type.partition(".")[0] not in ("fuse", "fuseblk"):
@@ -86,12 +87,12 @@ def mount(source, mountpoint, kind, flags=0, options=""):
 
 
 def detach(mountpoint):
-    """Takes a mount away whatever its server does; nothing waits for the server."""
+    """Detach a mount with MNT_DETACH, which does not wait for the server."""
     check(LIBC.umount2(str(mountpoint).encode(), MNT_DETACH))
 
 
 def unmount(mountpoint, *options):
-    """umount(8), as a person does it: it also forgets the entry of the user's mount table."""
+    """Run umount(8), which also removes the entry in utab."""
     subprocess.run(["umount", *options, str(mountpoint)], check=True, timeout=30)
 
 

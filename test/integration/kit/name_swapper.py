@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Exchanges two names as fast as it can, until it is told to stop: a line that it begins, and how often it did.
+"""Exchange two file names as fast as possible until SIGTERM. Print a line at the start, and the number of exchanges
+at the end.
 
-Run as a program, it is a user who waits for the moment between a look at a name and its use.
+As a program it is run by an attacker who exploits the time between the check of a name and its use.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ def main(one, other):
     while going:
         if exchange(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) == 0:
             swaps += 1
-        # Without a pause the kernel lets few others at the directory.
+        # A short pause lets other processes access the directory.
         for _ in range(swaps % 40):
             pass
     print(swaps)
@@ -30,7 +31,7 @@ def main(one, other):
 
 @contextlib.contextmanager
 def racing(one, other, **user):
-    """Gives a list that holds the number of swaps in the end."""
+    """Exchange the names in the background. Yield a list that contains the number of exchanges at the end."""
     swaps = []
     racer = subprocess.Popen(["/usr/bin/python3", "-I", __file__, str(one), str(other)], stdout=subprocess.PIPE, **user)
     try:

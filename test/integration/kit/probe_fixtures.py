@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""fsvc-probe where no systemd runs.  The fixtures are for the modules that import them."""
+"""Fixtures for fsvc-probe without systemd. Modules that import these fixtures can use them."""
 
 import contextlib
 import json
@@ -14,9 +14,9 @@ from .run_id import RUN_ID
 
 PROBE = [FSVC, "fsvc-probe"]
 FAILED = 1
-# Who listens is told for all of a network namespace: another run of these tests may be in it.
+# Listening sockets are visible in the whole network namespace, also to other test runs.
 TYPE = f"probe{RUN_ID}"
-HOSTILE = "\x1b[2Jred\x9b31m \u202e\nnext"  # what a terminal would obey
+HOSTILE = "\x1b[2Jred\x9b31m \u202e\nnext"  # control characters that a terminal would interpret
 
 
 @pytest.fixture(autouse=True)
@@ -29,15 +29,15 @@ def without_systemd(nothing_is_left):
 
 @pytest.fixture
 def probe(run):
-    return lambda *words, command=PROBE, **options: run(*command, *words, **options).wait()
+    return lambda *arguments, command=PROBE, **options: run(*command, *arguments, **options).wait()
 
 
 @pytest.fixture
 def shown(probe):
-    """What it says in JSON, of services or of mounts."""
+    """Return the output in JSON format, for services or for mounts."""
 
-    def shown(*words, code=0, of="services", **options):
-        result = probe("--json", *words, **options)
+    def shown(*arguments, code=0, of="services", **options):
+        result = probe("--json", *arguments, **options)
         assert result.code == code, result
         return json.loads(result.output)[of]
 

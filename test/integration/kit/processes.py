@@ -18,12 +18,13 @@ def parent_of(pid):
 
 
 def children_of(pid):
-    """Read from every process's parent: not each kernel lists the children."""
+    """Find the children by the parent of each process: not all kernels have /proc/PID/task/TID/children."""
     return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and parent_of(entry) == pid]
 
 
 def own_children():
-    """The children of the tests themselves, dead ones too; mostly there are none, which the kernel knows at once."""
+    """Return the children of the test process, also zombies. Usually there are none, which waitid(2) reports without
+    reading /proc."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -31,9 +32,9 @@ def own_children():
     return sorted(children_of(os.getpid()))
 
 
-def family(pid):
-    """The process and all that came from it, elders first."""
-    return [pid] + [member for child in children_of(pid) for member in family(child)]
+def process_tree(pid):
+    """Return the process and all its descendants, parents first."""
+    return [pid] + [member for child in children_of(pid) for member in process_tree(child)]
 
 
 def descriptors_of(pid):
@@ -47,7 +48,7 @@ def descriptors_of(pid):
 
 @contextlib.contextmanager
 def forked(function):
-    """A copy of this process that calls the function and waits to be ended: its pid."""
+    """Call FUNCTION in a child process, which then waits until it is killed. Yield its pid."""
     pid = os.fork()
     if pid == 0:
         with contextlib.suppress(BaseException):
@@ -62,18 +63,18 @@ def forked(function):
 
 
 def adopt_orphans():
-    """A daemon whose parent has left becomes a child of the tests, so that none escapes them."""
+    """Make orphans children of the test process, so that they can be found."""
     mounts.check(mounts.LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
 def reap_adopted(known):
-    """Buries the orphans that have ended by themselves."""
+    """Wait for orphans that have exited."""
     for pid in set(own_children()) - set(known):
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
 
 
 def wait_for_orphans(known):
-    """Until all children but the known have ended, such as those that a killed program has left."""
+    """Wait until all children except KNOWN have exited, such as those of a killed program."""
     known = set(known)
-    wait_for(lambda: not reap_adopted(known) and set(own_children()) <= known, what="the end of what was left running")
+    wait_for(lambda: not reap_adopted(known) and set(own_children()) <= known, what="the end of orphans")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A program that writes down what it finds itself to be, for those who start other programs."""
+"""A program that records its own state, for tests of programs that start others."""
 
 
 def install_recorder(work, text):
-    """WORK/bin/recorder, of TEXT in Python, in which RECORD stands for the file that this returns."""
+    """Install the Python program TEXT as WORK/bin/recorder. Return the path of the file that replaces RECORD in it."""
     path = work / "record"
     path.touch()
     path.chmod(0o666)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Programs under test: start them, read their output, and end them in any case."""
+"""Start programs, read their output, and end them."""
 
 import contextlib
 import os
@@ -9,8 +9,8 @@ import tempfile
 import time
 from typing import NamedTuple
 
-from .processes import descriptors_of, family
-from .waiting import PATIENCE
+from .processes import descriptors_of, process_tree
+from .waiting import TIMEOUT_S
 
 NOBODY = 65534
 AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
@@ -23,14 +23,14 @@ class Result(NamedTuple):
     seconds: float
 
     def one_line(self):
-        """The only line of standard error, which holds nothing that a terminal would obey."""
+        """Return the only line of standard error. It must not contain control characters."""
         lines = self.errors.split("\n")
         assert len(lines) == 2 and lines[1] == "" and lines[0], f"not one line: {self.errors!r}"
         assert lines[0].isprintable(), f"control characters: {self.errors!r}"
         return lines[0]
 
     def usage_error(self):
-        """The problem that a usage error names; a second line refers to --help, as getopt and coreutils print it."""
+        """Return the first line of a usage error. The second line must refer to --help, as that of coreutils does."""
         lines = self.errors.split("\n")
         assert len(lines) == 3 and lines[2] == "", f"not a usage error: {self.errors!r}"
         program = lines[0].partition(":")[0]
@@ -40,7 +40,7 @@ class Result(NamedTuple):
 
 
 class Program:
-    """A process whose output goes to files, so that nobody waits for a pipe that a daemon has inherited."""
+    """A process whose output goes to files, so that a daemon that inherits a pipe does not block the test."""
 
     def __init__(self, arguments, **options):
         self.files = [tempfile.TemporaryFile() for _ in range(2)]
@@ -53,19 +53,19 @@ class Program:
         return self.process.pid
 
     def output(self):
-        """What it has written so far, on standard output and on standard error."""
+        """Return standard output and standard error so far."""
         return [os.pread(file.fileno(), 1 << 20, 0).decode(errors="backslashreplace") for file in self.files]
 
     def runs(self):
         return self.process.poll() is None
 
-    def exit_code(self, patience=PATIENCE):
-        """After its end, which may be by a signal, and then the code is the negative number of that."""
-        return self.process.wait(patience)
+    def exit_code(self, timeout_s=TIMEOUT_S):
+        """Wait for the end. Return the exit status, or the negative number of the signal."""
+        return self.process.wait(timeout_s)
 
-    def wait(self, patience=PATIENCE):
-        """Its end, which must be one of its own choice."""
-        code = self.exit_code(patience)
+    def wait(self, timeout_s=TIMEOUT_S):
+        """Wait for the end, which must not be by a signal. Return the result."""
+        code = self.exit_code(timeout_s)
         seconds = time.monotonic() - self.started
         output, errors = self.output()
         assert code >= 0, f"killed by signal {-code}: {errors}"
@@ -79,14 +79,14 @@ class Program:
         self.process.wait()
 
     def descriptors(self):
-        """What its descriptors point to."""
-        return [target for pid in family(self.pid) for target in descriptors_of(pid)]
+        """Return the targets of all file descriptors of the process and its descendants."""
+        return [target for pid in process_tree(self.pid) for target in descriptors_of(pid)]
 
     def close(self):
-        for pid in reversed(family(self.pid)) if self.runs() else []:
+        for pid in reversed(process_tree(self.pid)) if self.runs() else []:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
-        print(*filter(None, self.output()), sep="\n")  # shown where the test has failed
+        print(*filter(None, self.output()), sep="\n")  # shown if the test fails
         for file in self.files:
             file.close()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The bytes of the service protocol, version 1: one function packs a packet, one reads it.
+"""The packets of the service protocol, version 1: functions that create and parse them.
 
-Readers are strict, since they judge the project's code; packers take anything, since liars use them too.
+Parsers are strict, as they check the project's code. Functions that create packets accept any values, as tests send
+invalid packets.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ class Malformed(AssertionError):
 
 
 def string(text):
-    """The bytes of a string with its NUL; bytes are taken as they are."""
+    """Return a string with its null byte. Bytes are not changed."""
     return text if isinstance(text, bytes) else str(text).encode() + b"\0"
 
 
 def number(magic, *values):
-    """A packet of 32-bit numbers alone."""
+    """Return a packet that consists of 32-bit numbers."""
     return struct.pack(f">{1 + len(values)}I", magic, *values)
 
 
@@ -49,7 +50,7 @@ def reply(error=0):
 
 
 def argfile(arguments):
-    """The content of the memfd that carries the command line."""
+    """Return the content of the memfd with the command line."""
     strings = [string(argument) for argument in arguments]
     start, spans = 8 + 8 * len(strings), b""
     for text in strings:
@@ -105,7 +106,7 @@ def byee(code=0):
     return number(BYEE, code)
 
 
-# the readers
+# parsers
 
 
 class Hello(NamedTuple):
@@ -125,7 +126,7 @@ class File(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command of a server: its name, then its numbers, then its string if it has one."""
+    """A command of a server: its name, its numbers, and its string if it has one."""
 
     name: str
     numbers: tuple
@@ -133,7 +134,7 @@ class Command(NamedTuple):
 
 
 def read(form, magic, packet):
-    """The numbers of a packet that holds nothing else."""
+    """Return the numbers of a packet that has no other content."""
     if len(packet) != struct.calcsize(form):
         raise Malformed(f"{len(packet)} bytes instead of {struct.calcsize(form)}: {packet!r}")
     found, *numbers = struct.unpack(form, packet)
@@ -143,9 +144,9 @@ def read(form, magic, packet):
 
 
 def read_string(data):
-    """A string that ends in exactly one NUL, the last byte."""
+    """Return a string that ends with its only null byte."""
     if not data or data.find(b"\0") != len(data) - 1:
-        raise Malformed(f"not one NUL at the end: {data!r}")
+        raise Malformed(f"no null byte at the end, or several: {data!r}")
     return data[:-1]
 
 
@@ -165,7 +166,7 @@ def read_file(packet):
     return File(*read(">II", FILE, packet[:8]), read_string(packet[8:]))
 
 
-BODIES = {  # how the numbers of each command are laid out, and whether a string follows
+BODIES = {  # format of the numbers of each command, and whether a string follows
     OPEN: (">IIIII", True), BDEV: (">IIIII", True), TYPE: (">II", False), NAME: (">I", True), MNTP: (">IHH", True),
     OPTS: (">I", True), MTAB: (">I", True), DOIT: (">II", False), UMNT: (">I", False), BYEE: (">II", False),
 }
@@ -182,7 +183,7 @@ def read_command(packet):
 
 
 def read_argfile(data):
-    """The strings of a memfd, which must lie one behind the other and fill the file."""
+    """Return the strings of a memfd, which must be adjacent and fill the file."""
     magic, count = struct.unpack(">II", data[:8])
     if magic != ARGS:
         raise Malformed(f"magic {magic:#x} of the argument file")
@@ -193,5 +194,5 @@ def read_argfile(data):
         end = start + length
         strings.append(read_string(data[start:end]).decode())
     if end != len(data):
-        raise Malformed(f"{len(data) - end} bytes behind the last string")
+        raise Malformed(f"{len(data) - end} bytes after the last string")
     return strings

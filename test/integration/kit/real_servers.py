@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Mount an image by a real server, as a service and by hand as root, in a throwaway machine."""
+"""Mount images with real servers in a throwaway machine, as a service and as root without a sandbox."""
 
 import contextlib
 import re
@@ -10,11 +10,11 @@ from . import waiting
 
 UNITS = "/usr/lib/systemd/system"
 MOUNTPOINT = "/images/mnt"
-PLACE = "/fsvc"  # by hand a server is given the names that it has as a service
+PLACE = "/fsvc"  # without a sandbox, the server uses the same paths as in the sandbox
 
 
 def command(machine, server):
-    """What fsvc-open is told, as words: its own, and the server's."""
+    """Return the options of fsvc-open, and the command line of the server."""
     unit = machine.run("systemctl", "cat", f"fsvc-{server.type}@.service").stdout
     own, _, line = re.findall(r"^ExecStart=\S+ (.*)$", unit, re.M)[-1].partition("-- ")
     return shlex.split(own), shlex.split(line)
@@ -25,14 +25,14 @@ def package(machine, server):
     return server.package or next(word.partition("=")[2] for word in own if word.startswith("--package="))
 
 
-def hand_line(machine, server, source):
-    """The command line of a server that root starts by hand."""
-    own, words = command(machine, server)
+def direct_command(machine, server, source):
+    """Return the command line for running the server as root without a sandbox."""
+    own, arguments = command(machine, server)
     names = {"{source}": source, "{mountpoint}": MOUNTPOINT, "{uid}": "0"}
-    line = words
+    line = arguments
     for name, value in names.items():
-        line = [word.replace(name, value) for word in line]
-    if not any("{source}" in word for word in words):
+        line = [argument.replace(name, value) for argument in line]
+    if not any("{source}" in argument for argument in arguments):
         line += [source, MOUNTPOINT]
     before_options = next((word.partition("=")[2] for word in own if word.startswith("--options=")), "-o")
     return line if before_options == "none" or "--read-only" not in own else [*line, before_options, "ro"]
@@ -43,17 +43,17 @@ def is_mounted(machine):
 
 
 @contextlib.contextmanager
-def by_hand(machine, server, source):
-    """The filesystem mounted by the server alone, which root has started."""
-    unit = "by-hand.service"
+def without_sandbox(machine, server, source):
+    """Mount with a server that root has started without a sandbox."""
+    unit = "without-sandbox.service"
     machine.run("systemd-run", "--quiet", "--unit", unit, "--property=ExitType=cgroup", "--setenv=LANG=C.UTF-8",
-                *hand_line(machine, server, source))
+                *direct_command(machine, server, source))
     try:
-        waiting.wait_for(lambda: is_mounted(machine) or not is_active(machine, unit), 20, "the mount by hand")
+        waiting.wait_for(lambda: is_mounted(machine) or not is_active(machine, unit), 20, "the mount without sandbox")
         assert is_mounted(machine), machine.run("journalctl", "-u", unit, "-o", "cat").stdout
         yield
         machine.run("umount", MOUNTPOINT)
-        waiting.wait_for(lambda: not is_active(machine, unit), 30, "the server's end")
+        waiting.wait_for(lambda: not is_active(machine, unit), 30, "the end of the server")
     finally:
         machine.run("umount", "--lazy", MOUNTPOINT, check=False)
         machine.run("systemctl", "stop", unit, check=False)
@@ -71,7 +71,7 @@ def instances(machine):
 
 @contextlib.contextmanager
 def contained(machine, subtype, source, *options):
-    """The filesystem mounted through the service; in the end the service has ended too."""
+    """Mount through the service, and wait for the end of the service."""
     done = machine.run("fuservicemount3", source, MOUNTPOINT, "-t", subtype, *options, check=False)
     assert done.returncode == 0, done.stderr + log(machine, subtype)
     try:
@@ -79,18 +79,18 @@ def contained(machine, subtype, source, *options):
         machine.run("umount", MOUNTPOINT)
     finally:
         machine.run("umount", "--lazy", MOUNTPOINT, check=False)
-        waiting.wait_for(lambda: not instances(machine), 60, "the service's end")
+        waiting.wait_for(lambda: not instances(machine), 60, "the end of the service")
 
 
 def log(machine, subtype):
-    """The services' own words."""
+    """Return the messages of the services."""
     machine.run("journalctl", "--sync")
     return machine.run("journalctl", "-u", f"fsvc-*{subtype}@*", "-o", "cat").stdout
 
 
 @contextlib.contextmanager
 def loop_device(machine, image):
-    """A block device on an image, for root alone."""
+    """Yield a block device for an image, which only root can access."""
     device = machine.loop(image)
     try:
         machine.run("chmod", "600", device)

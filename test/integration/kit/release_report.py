@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The project in other Debian releases: built, installed and tested with what is theirs, down to systemd.
+"""Build, install and test fsvc in other Debian releases, with their tools, libraries and systemd.
 
-In a container of the release it is built with warnings as errors, its unit tests are run, it is installed, and the
-integration tests that need no machine are run as they are, by that release's own Python and pytest. Then the tests
-with a machine boot the release's own systemd; pytest is this system's own there.
+In a container of the release, it is built with -Werror, the unit tests are run, it is installed, and the integration
+tests without a machine are run with the Python and the pytest of the release. Then the tests with a machine boot the
+systemd of the release; pytest runs on this system for these.
 """
 
 from __future__ import annotations
@@ -23,77 +23,78 @@ from .throwaway_machine import REPO
 
 TESTS = REPO / "test" / "integration"
 PYTEST = ("/usr/bin/python3", "-m", "pytest", "--color=no", "-q")
-MINUTES = 60
+MINUTE_S = 60
 
-# What test/check installs for the tests without a machine, and what makes the release a machine; what differs is below.
+# Packages that test/check installs for tests without a machine, and packages for a bootable system. RELEASES has the
+# differences.
 PACKAGES = (
     "gcc", "g++", "libc6-dev", "ninja-build", "pkg-config", "libcmocka-dev", "libfuse3-dev", "libsmartcols-dev",
     "libsystemd-dev", "python3-pytest", "fuse3", "squashfuse", "squashfs-tools", "fuse2fs", "ntfs-3g", "e2fsprogs", "util-linux", "mount",
     "procps", "patch", "groff", "man-db", "mandoc", "bash-completion", "fish", "zsh", "systemd", "systemd-sysv", "dbus",
 )
 RELEASES = {
-    "bullseye": ("meson/bookworm",),  # its own is older than what meson.build asks for
+    "bullseye": ("meson/bookworm",),  # its own version is too old
     "bookworm": ("meson",),
     "trixie": ("meson", "systemd-dev"),
     "sid": ("meson", "systemd-dev"),
 }
 
-# Races and waits: they take a third of the time, and least of all a matter of the release.
+# Tests of races and timeouts take a third of the time, and hardly depend on the release.
 SLOW = ("test_attack_*.py", "test_waits.py")
 
-# What is booted, and the two tests that are too long for four releases.
+# Test files with a machine, except two tests that take too long for four releases.
 IN_A_MACHINE = ("test_machine.py", "test_everyday.py", "test_escape.py")
-LEFT_OUT = "not a_thousand and not no_attack_by"
-# What needs a machine, the sandbox, or a build with other options.
+LEFT_OUT = "not thousand_mounts and not attacks_fail_with_installed"
+# Leave out tests with a machine, with the sandbox, and with other build options.
 WITHOUT_MACHINE = ("--no-machine", "--no-sandbox", "--ignore=test_switches.py")
-ESCAPES = "test_escape.py::test_no_attempt_succeeds["
+ESCAPES = "test_escape.py::test_attempt_of_hostile_server_fails["
 
 VERSIONS = {"systemd": "systemd", "libfuse": "libfuse3-dev", "gcc": "gcc", "Python": "python3"}
 COLUMNS = ("release", *VERSIONS, "builds", "unit tests", "installs", "integration tests", "in a machine", "escapes")
 
 
 class Explanation(NamedTuple):
-    """Why a test fails in a release, where that is no fault of ours."""
+    """The reason why a test fails in a release, if it is not a fault of fsvc."""
 
     release: str
     test: str
-    words: str
+    reason: str
 
 
-# One that does not fail any more is a failure too: these are facts, and not excuses.
+# An explained test that succeeds is also a failure.
 EXPLAINED: tuple[Explanation, ...] = ()
 
 
 class Result(NamedTuple):
-    """How a test ended."""
+    """The result of a test."""
 
     outcome: str  # passed, failed or skipped
-    words: str    # why
+    reason: str   # why
 
 
-class Broken(Exception):
-    """A step that failed, so that those after it make no sense; with what it said."""
+class StepFailed(Exception):
+    """A step has failed, so that the next steps are useless. Contains its output."""
 
 
 class Row:
-    """A release: the cells of the table, what is to be said about them, and what failed."""
+    """The row of a release in the table, with notes and failures."""
 
     def __init__(self, release):
         self.release = release
         self.cells = dict.fromkeys(COLUMNS, "-") | {"release": release}
-        self.skipped = ""            # why nothing could be tested
-        self.failures = []           # what nobody has explained
-        self.notes = []              # what failed or was skipped, in words
+        self.skipped = ""  # reason if nothing could be tested
+        self.failures = []  # unexplained failures
+        self.notes = []  # failed or skipped tests, with reasons
         self.seconds = 0
 
     def add(self, column, results):
-        """A cell of numbers, of what pytest has found."""
-        known = {each.test: each.words for each in EXPLAINED if each.release == self.release}
+        """Add the numbers of the test results to a cell."""
+        known = {each.test: each.reason for each in EXPLAINED if each.release == self.release}
         red = {name for name, result in results.items() if result.outcome == "failed"}
-        self.failures += [f"{name}: {results[name].words}" for name in sorted(red - known.keys())]
-        self.failures += [f"{name}: does not fail any more" for name in known.keys() & results.keys() - red]
-        self.notes += [f"`{name}` fails: {known.get(name, 'nobody knows why yet')}" for name in sorted(red)]
-        self.notes += sorted({f"skipped: {result.words}" for result in results.values() if result.outcome == "skipped"})
+        self.failures += [f"{name}: {results[name].reason}" for name in sorted(red - known.keys())]
+        self.failures += [f"{name}: no longer fails" for name in known.keys() & results.keys() - red]
+        self.notes += [f"`{name}` fails: {known.get(name, 'unexplained')}" for name in sorted(red)]
+        self.notes += sorted({f"skipped: {result.reason}" for result in results.values() if result.outcome == "skipped"})
         self.cells[column] = count(results)
 
 
@@ -104,34 +105,34 @@ def count(results):
 
 
 def examine(release, left_out=(), options=()):
-    """The row of a release; LEFT_OUT are files of tests, OPTIONS are for pytest in the container."""
+    """Test a release without the test files LEFT_OUT, with OPTIONS for pytest in the container. Return its row."""
     row, started = Row(release), time.monotonic()
     try:
         root = debian_releases.unpacked(release, (*PACKAGES, *RELEASES[release]))
         with tempfile.TemporaryDirectory(prefix="fsvc-releases-", dir="/var/tmp") as build:
             os.chmod(build, 0o755)
-            fill(row, root, Path(build), left_out, options)
+            run_steps(row, root, Path(build), left_out, options)
     except debian_releases.Unavailable as reason:
         row.skipped = str(reason)
-    except Exception as error:  # of one release, while others are still at work
+    except Exception as error:  # do not affect the other releases
         row.failures.append(f"{error}")
     row.seconds = time.monotonic() - started
     return row
 
 
 def examine_all(releases, left_out=(), options=()):
-    """As many at a time as there are processors."""
+    """Test several releases in parallel, one for each processor."""
     with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(examine, releases, [left_out] * len(releases), [options] * len(releases)))
 
 
-def fill(row, root, build, left_out, options):
-    """Runs all steps, up to one that leaves nothing to the next."""
+def run_steps(row, root, build, left_out, options):
+    """Run all steps until one fails."""
     row.cells.update(versions(root))
     for column, step in (("builds", compile_it), ("unit tests", unit_tests), ("installs", install)):
         try:
             row.cells[column] = step(root, build)
-        except Broken:
+        except StepFailed:
             row.cells[column] = "FAILED"
             raise
     row.add("integration tests", integration_tests(root, build, left_out, options))
@@ -146,7 +147,7 @@ def fill(row, root, build, left_out, options):
 
 
 def versions(root):
-    """What the packages call their versions, without what Debian has made of it."""
+    """Return the upstream versions of the packages."""
     asked = subprocess.run(["chroot", root, "dpkg-query", "--show", "--showformat=${Package} ${Version}\n",
                             *VERSIONS.values()], check=True, capture_output=True, text=True, env={"PATH": debian_releases.PATH}).stdout
     found = dict(line.split() for line in asked.splitlines())
@@ -154,25 +155,26 @@ def versions(root):
 
 
 def compile_it(root, build):
-    said(root, build, "meson", "setup", "--prefix=/usr", "-Dwerror=true", "-Dlibfuse3=enabled",
+    output_of(root, build, "meson", "setup", "--prefix=/usr", "-Dwerror=true", "-Dlibfuse3=enabled",
          build, REPO)
-    said(root, build, "ninja", "-k0", "-C", build)
+    output_of(root, build, "ninja", "-k0", "-C", build)
     return "yes"
 
 
 def unit_tests(root, build):
-    lines = said(root, build, "meson", "test", "--no-rebuild", "--print-errorlogs", "-C", build).splitlines()
+    lines = output_of(root, build, "meson", "test", "--no-rebuild", "--print-errorlogs", "-C", build).splitlines()
     passed, = [line.split()[1] for line in lines if line.startswith("Ok:")]
     return f"{passed} passed"
 
 
 def install(root, build):
-    said(root, build, "sh", "-ec", f"meson install --no-rebuild -C {build} && fuservicemount3 --version")
+    output_of(root, build, "sh", "-ec", f"meson install --no-rebuild -C {build} && fuservicemount3 --version")
     return "yes"
 
 
 def integration_tests(root, build, left_out, options):
-    """In the container: its systemd does not run, and root has there what it has in a service, no inheritable set."""
+    """Run the tests in the container. systemd does not run there, and the inheritable capabilities are empty as in a
+    service."""
     found = build / "without-machine.xml"
     done = run(root, build, "setpriv", "--inh-caps=-all", *PYTEST, f"--junitxml={found}", *WITHOUT_MACHINE,
                *(f"--ignore-glob={name}" for name in left_out), *options)
@@ -187,22 +189,22 @@ def machine_tests(root, build):
 
 
 def results(path, done):
-    """How each test has ended, by its name."""
+    """Return the result of each test, by name."""
     if not path.exists():
-        raise Broken(f"pytest: exit {done.returncode}\n{done.stdout[-4000:]}")
+        raise StepFailed(f"pytest: exit {done.returncode}\n{done.stdout[-4000:]}")
     found = {}
     for case in ElementTree.parse(path).iter("testcase"):
         name = f"{case.get('classname').rpartition('.')[2]}.py::{case.get('name')}"
-        if name not in found or found[name].outcome == "passed":  # a failure at the end comes as a second one
+        if name not in found or found[name].outcome == "passed":  # an error in teardown is a second entry
             found[name] = result(case)
     return found
 
 
 def result(case):
-    words = {child.tag: child.get("message", "").partition("\n")[0] for child in case}
+    messages = {child.tag: child.get("message", "").partition("\n")[0] for child in case}
     for tag, outcome in ("failure", "failed"), ("error", "failed"), ("skipped", "skipped"):
-        if tag in words:
-            return Result(outcome, words[tag])
+        if tag in messages:
+            return Result(outcome, messages[tag])
     return Result("passed", "")
 
 
@@ -210,7 +212,7 @@ def result(case):
 
 
 def container(root, build):
-    """The command that enters the release, on top of which nothing is kept but what is built."""
+    """Return the command that enters the release. Only the build directory is kept."""
     devices = ("/dev/fuse", "/dev/loop-control", *glob.glob("/dev/loop[0-9]*"))
     return [*debian_releases.entered(root), "--volatile=overlay", "--private-network", "--capability=all",
             *(f"--bind={device}" for device in devices), f"--bind-ro={REPO}", f"--bind={build}", f"--chdir={TESTS}",
@@ -218,27 +220,27 @@ def container(root, build):
 
 
 def run(root, build, *command):
-    """In the release; nspawn's own filter of system calls would be in the way of what is newer than nspawn."""
+    """Run a command in the release, without the seccomp filter of nspawn, which refuses newer system calls."""
     return call(*container(root, build), *command, env={"PATH": debian_releases.PATH, "SYSTEMD_SECCOMP": "0"})
 
 
-def said(root, build, *command):
-    """What a program said that must succeed."""
+def output_of(root, build, *command):
+    """Run a command that must succeed. Return its output."""
     done = run(root, build, *command)
     if done.returncode:
-        raise Broken(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout[-4000:]}")
+        raise StepFailed(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout[-4000:]}")
     return done.stdout
 
 
 def call(*command, env):
-    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    process = subprocess.Popen([str(argument) for argument in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, errors="backslashreplace", env=env,
                                preexec_fn=debian_releases.die_with_parent)
     try:
-        output, _ = process.communicate(timeout=20 * MINUTES)
+        output, _ = process.communicate(timeout=20 * MINUTE_S)
     finally:
         if process.poll() is None:
-            process.terminate()  # killed, it would leave directories behind
+            process.terminate()  # SIGKILL would leave directories behind
             process.wait()
     return subprocess.CompletedProcess(command, process.returncode, output)
 
@@ -261,7 +263,7 @@ Not run there: a thousand mounts at once, the other servers of [the table](serve
 
 
 def page(rows):
-    """The table for doc/releases.md, with what there is to say."""
+    """Return doc/releases.md."""
     head = HEAD.format(kernel=os.uname().release.partition("-")[0], machine=", ".join(IN_A_MACHINE))
     lines = [head, line(COLUMNS), line("---" for _ in COLUMNS)]
     lines += [line(row.cells[column] for column in COLUMNS) for row in rows]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A name that no other test run on this machine uses, for what all runs share: cgroups, machines, abstract sockets.
+"""A name for resources that all test runs on this machine share: cgroups, machines, abstract sockets.
 
-Each process of pytest-xdist has another one, which begins with that of the run.
+Each process of pytest-xdist has its own, which begins with that of the run.
 """
 
 import os

@@ -24,10 +24,10 @@ class Filter(ctypes.Structure):
 
 
 def without_system_call(number, error):
-    """A preexec_fn under which one system call does not exist; calls after 424 have one number everywhere."""
-    load, jump_if_equal, leave = 0x20, 0x15, 0x06
-    steps = (FilterStep * 4)((load, 0, 0, 0), (jump_if_equal, 0, 1, number), (leave, 0, 0, 0x50000 | error),
-                             (leave, 0, 0, 0x7FFF0000))
+    """Return a preexec_fn that makes a system call fail. Numbers from 424 on are the same on all architectures."""
+    load, jump_if_equal, return_value = 0x20, 0x15, 0x06
+    steps = (FilterStep * 4)((load, 0, 0, 0), (jump_if_equal, 0, 1, number), (return_value, 0, 0, 0x50000 | error),
+                             (return_value, 0, 0, 0x7FFF0000))
     program = Filter(len(steps), steps)
 
     def install():

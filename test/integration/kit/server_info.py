@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What can be found out about a server's program: its version, its FUSE library, its language."""
+"""Information about the program of a server: version, FUSE library, programming language."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,11 @@ from pathlib import Path
 from . import real_servers
 
 
-def facts(machine, server):
-    words = real_servers.command(machine, server)[1]
-    path = machine.run("sh", "-c", 'readlink -f "$(which "$1")"', "sh", words[0]).stdout.strip()
+def describe_server(machine, server):
+    command = real_servers.command(machine, server)[1]
+    path = machine.run("sh", "-c", 'readlink -f "$(which "$1")"', "sh", command[0]).stdout.strip()
     package = real_servers.package(machine, server)
-    return {"server": Path(words[0]).name, "package": package, "version": version(machine, package),
+    return {"server": Path(command[0]).name, "package": package, "version": version(machine, package),
             "library": library(machine, path), "language": language(machine, path)}
 
 
@@ -20,7 +20,7 @@ def version(machine, package):
 
 
 def library(machine, path):
-    """By what it is linked with, or by its knowing of /dev/fuse itself."""
+    """Return the version of libfuse that it is linked to, or "its own" if it contains /dev/fuse."""
     linked = machine.run("ldd", path, check=False).stdout
     if found := re.search(r"libfuse3?\.so\.\d+ => (\S+)", linked):
         real = machine.run("readlink", "-f", found[1]).stdout.strip()

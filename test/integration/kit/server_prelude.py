@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What servers that stand in a test begin with: they run under fsvc-open and tell what they see."""
+"""The beginning of the code of servers that are part of a test. They run with fsvc-open and report their observations."""
 
 import ctypes
 import errno
@@ -12,14 +12,14 @@ OPTIONS = sys.argv[4] if len(sys.argv) > 4 else ""
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def tell(what):
-    print(json.dumps(what), flush=True)
+def tell(value):
+    print(json.dumps(value), flush=True)
 
 
-def attempt(call, *arguments, **words):
-    """What the call returns, or the name of its error."""
+def attempt(call, *arguments, **options):
+    """Return the result of the call, or the name of its error."""
     try:
-        return call(*arguments, **words)
+        return call(*arguments, **options)
     except OSError as error:
         return errno.errorcode[error.errno]
 
@@ -32,18 +32,18 @@ def libc(function, *arguments):
 
 
 def content(opened, size=16, offset=256):
-    """Some bytes of a descriptor, or the error that was got instead of one."""
+    """Return some bytes of a descriptor as hexadecimal digits, or OPENED if it is the name of an error."""
     return opened if isinstance(opened, str) else os.pread(opened, size, offset).hex()
 
 
-def mount(place=MOUNTPOINT, kind="fuse", flags=0, options=""):
-    """Mounts as libfuse does, and gives the descriptor."""
+def mount(path=MOUNTPOINT, kind="fuse", flags=0, options=""):
+    """Mount as libfuse does. Return the descriptor of /dev/fuse."""
     device = os.open("/dev/fuse", os.O_RDWR)
     data = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}{options}"
-    libc("mount", b"inner", place.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode())
+    libc("mount", b"inner", path.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode())
     return device
 
 
 def serve(device):
-    """Takes the kernel's first request, so that the mount is served."""
+    """Read the first request of the kernel. The mount is considered served then."""
     os.read(device, 1 << 17)

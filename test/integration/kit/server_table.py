@@ -9,13 +9,13 @@ class Server(NamedTuple):
 
     type: str
     writes: bool = False
-    check: str = ""       # a program that finds faults in what was written
-    image: str = ""       # the kind of image, where it is not the type
-    line: str = ""        # what fsvc-open is told, where no unit of that type is shipped
-    package: str = ""     # the same
-    device: bool = False  # by hand it takes nothing but block devices
-    files: bool = False   # it takes no block devices, by hand neither
-    varies: tuple = ()    # endings of the files whose content is another at each start
+    check: str = ""  # a program that checks the image after writing
+    image: str = ""  # the type of the image, if it differs
+    line: str = ""  # the options of fsvc-open, if no unit is shipped
+    package: str = ""  # the package, if no unit is shipped
+    device: bool = False  # without a sandbox it only supports block devices
+    files: bool = False  # it does not support block devices
+    varies: tuple = ()  # suffixes of files whose content differs at each start
     limits: str = ""      # for the table
 
     @property
@@ -46,7 +46,7 @@ SERVERS = [
     Server("vmdk", files=True, limits="extents are named by fsvc.file="),
     Server("qcow"),
     Server("apfs", limits="tried on an empty volume: no tool to fill one was found"),
-    # other servers for the same, each a service of one's own
+    # other servers for the same types, as own services
     Server("squashfs-ll", image="squashfs", line="--read-only -- squashfuse_ll -f", package="squashfuse",
            limits=OWN),
     Server("lowntfs", True, "ntfsfix -n", image="ntfs", package="ntfs-3g", limits=OWN,

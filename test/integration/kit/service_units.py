@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A service of one's own, by the very text that doc/services.md tells an administrator to copy."""
+"""Units for own services, from the text in doc/services.md."""
 
 import re
 
@@ -10,13 +10,13 @@ DOCUMENT = REPO / "doc/services.md"
 
 
 def blocks(document=DOCUMENT):
-    """The files that a document shows, by the name that stands as a comment in their first line."""
+    """Return the files in a document, by the path in the comment in their first line."""
     found = re.findall(r"^```ini\n# (\S+)\n(.*?)^```", document.read_text(), re.M | re.S)
     return dict(found)
 
 
 def add_service(machine, name, program):
-    """What the document says, with the type and the program changed."""
+    """Add the units of the document with another type and program."""
     for path, text in blocks().items():
         if path in (f"{UNITS}/fsvc-mine.socket", f"{UNITS}/fsvc-mine@.service"):
             text = re.sub(r"^ExecStart=.*$", lambda _: f"ExecStart={program}", text, flags=re.M)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the shells offer when somebody presses the tabulator, with completions installed in a directory."""
+"""Completions of shells, when the tab key is pressed."""
 
 import os
 import pty
@@ -10,7 +10,7 @@ from .waiting import wait_for
 
 
 class Shell:
-    """With what is installed below DIRECTORY, and for itself a directory to WORK in."""
+    """A shell with the completions below DIRECTORY, and WORK as its home directory."""
 
     def __init__(self, directory, work):
         self.work = work
@@ -37,7 +37,7 @@ class Shell:
 
 
 class Bash(Shell):
-    """Finds the function by the command's name, as bash-completion does, and calls it with the words of readline."""
+    """Calls the completion function that bash-completion finds, with the words of the command line."""
 
     SCRIPT = """
         . /usr/share/bash-completion/bash_completion
@@ -60,7 +60,7 @@ class Fish(Shell):
 
 
 class Zsh(Shell):
-    """A shell at a terminal, whose compadd tells what it is given."""
+    """A shell on a terminal, whose function compadd is replaced to record its arguments."""
 
     SETUP = r"""
         PROMPT= fpath=(FUNCTIONS $fpath)
@@ -93,7 +93,7 @@ class Zsh(Shell):
         os.write(self.terminal, text.encode())
 
     def answer(self, last):
-        """The lines up to one that begins so."""
+        """Wait for a line that begins with LAST. Return all lines."""
         def lines():
             lines = self.told.read_text().splitlines() if self.told.exists() else []
             return lines if lines and lines[-1].startswith(last) else None

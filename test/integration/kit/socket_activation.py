@@ -9,7 +9,7 @@ from .waiting import wait_for
 
 
 class Service:
-    """A server behind a socket that starts one instance for each connection."""
+    """A server with a socket: systemd-socket-activate starts a process for each connection."""
 
     def __init__(self, run, server):
         self.socket = f"{SOCKETS}/toy"

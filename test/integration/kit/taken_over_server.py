@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A server that has been taken over.  It tries what an attacker would try next, and reports each attempt as "done" or
-with the error that stopped it: to the connection if it is a service, else to standard output.  Run as root outside
-of the sandbox, all of it is done, and leaves nothing."""
+"""A hostile server in Python. It reports each attempt as "done" or with its error: to the connection if it is a
+service, else to standard output. If root runs it outside a sandbox, all attempts succeed and leave nothing behind."""
 
 import ctypes
 import json
@@ -19,12 +18,12 @@ PERSONALITY_READ_IMPLIES_EXEC = 0x400000
 REPORT = {}
 
 
-def attempt(what, call, *arguments):
+def attempt(name, call, *arguments):
     try:
         call(*arguments)
-        REPORT[what] = "done"
+        REPORT[name] = "done"
     except (OSError, ValueError) as error:
-        REPORT[what] = str(error)
+        REPORT[name] = str(error)
 
 
 def libc(function, *arguments):
@@ -39,7 +38,7 @@ def write_in(directory):
 
 def see_others():
     if not [pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in (os.getpid(), os.getppid())]:
-        raise OSError("there is nobody")
+        raise OSError("no other process")
 
 
 def write_and_run():
@@ -48,7 +47,7 @@ def write_and_run():
 
 def find_in(directory):
     if not os.listdir(directory):
-        raise OSError("it is empty")
+        raise OSError("empty directory")
 
 
 def try_the_disk():
@@ -67,8 +66,8 @@ def try_the_devices():
 
 
 def try_the_network():
-    for family in ("AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK", "AF_PACKET"):
-        attempt(f"a socket of {family}", socket.socket, getattr(socket, family), socket.SOCK_DGRAM)
+    for process_tree in ("AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK", "AF_PACKET"):
+        attempt(f"a socket of {process_tree}", socket.socket, getattr(socket, process_tree), socket.SOCK_DGRAM)
 
 
 def try_other_processes():

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A throwaway machine with a real systemd.
+"""A throwaway machine with systemd.
 
-The system that runs here is the lower layer of an overlay, a tmpfs is the upper one, and systemd-nspawn boots
-the result as far as basic.target: sockets and the journal, but neither timers nor whatever else this system has
-enabled.  All of it lives in a mount namespace of nspawn's own, so the kernel takes every mount away when nspawn
-ends, however it ends, and this system keeps no trace.
+The system of the host is the lower layer of an overlay with a tmpfs as upper layer. systemd-nspawn boots it to
+basic.target: with sockets and the journal, but without timers and other enabled units. Everything is in the mount
+namespace of nspawn, so that the kernel removes all mounts when nspawn exits. The host is not changed.
 
     with Machine() as machine:
         machine.run("systemctl", "start", "fsvc-squashfs.socket")
@@ -33,8 +32,8 @@ BOOT_SECONDS = 60
 HALT_SECONDS = 20
 HIERARCHIES = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd")
 
-# Runs in the new mount namespace: $1 is the machine's name, $2 the directory that holds its system, the rest
-# are other directories to lay over it, up to "--", and then the arguments for nspawn.
+# Runs in the new mount namespace. $1 is the name of the machine, $2 the directory of its system. Other arguments up to "--"
+# are directories to overlay, and the rest are arguments of nspawn.
 SETUP = r"""
 set -e
 name=$1 system=$2
@@ -47,43 +46,41 @@ mount -t tmpfs machine /mnt
 layer "$system" ""
 while [ "$1" != -- ]; do layer "$1" "$1"; shift; done
 shift
-# nspawn leaves directories behind in these two when it is killed
+# a killed nspawn leaves directories in these two
 mount -t tmpfs tmp /tmp
 [ -d /run/systemd/system ] || mount -t tmpfs run /run
-# An empty machine-id would make this a first boot, which enables everything; and the journal is to be its own.
+# With an empty machine-id, systemd enables all units at the first boot. The journal needs its own.
 systemd-id128 new > /mnt/root/etc/machine-id
-# what this system mounts is not the machine's
+# mounts of the host are not for the machine
 : > /mnt/root/etc/fstab
-# tmpfiles empties /tmp at boot: the sources may be there
+# systemd-tmpfiles would empty /tmp, which may contain the sources
 mkdir -p /mnt/root/etc/tmpfiles.d
 ln -sf /dev/null /mnt/root/etc/tmpfiles.d/tmp.conf
 [ -z "$PREPARE" ] || chroot /mnt/root sh -ec "$PREPARE"
 exec systemd-nspawn --directory=/mnt/root --machine="$name" "$@"
 """
 
-# The system's own services hang on multi-user.target; what basic.target brings by itself is masked,
-# and what fstab asks for is mounted as in any other system.
+# Enabled units are wanted by multi-user.target, which is not started. Units of basic.target that are not needed are masked.
+# Entries of fstab are mounted.
 BOOT = ("--boot", "systemd.unit=basic.target", "systemd.mask=timers.target", "systemd.mask=tmp.mount",
-        "systemd.mask=systemd-modules-load.service",  # the kernel is not the machine's
+        "systemd.mask=systemd-modules-load.service",  # modules belong to the host
         "systemd.wants=remote-fs.target",
-        "systemd.status_unit_format=name")  # what the console calls a unit differs from version to version
+        "systemd.status_unit_format=name")  # other names of units differ between versions
 
 
 class Failed(subprocess.CalledProcessError):
-    """A command that failed, with what it said."""
+    """A command has failed. Contains its output."""
 
     def __str__(self):
         return f'{super().__str__()}\n{self.stdout or ""}{self.stderr or ""}'
 
 
 class Machine:
-    """Boots on entering, and is gone after leaving."""
+    """A machine that boots on entry of the context, and is removed on exit."""
 
     def __init__(self, root=None, layers=(REPO,), prepare=""):
-        """PREPARE is for the shell, in the system that is to boot.
-
-        Where no ROOT is given, $FSVC_MACHINE_ROOT or this system is what boots.
-        """
+        """Boot ROOT (default: $FSVC_MACHINE_ROOT, or the host). PREPARE is a shell script to run in the system before
+        it boots."""
         self.name = f"fsvc-{RUN}-{secrets.token_hex(3)}"
         self.root, self.prepare = str(root or os.environ.get("FSVC_MACHINE_ROOT") or "/"), prepare
         self.layers = [str(path) for path in layers if self.root != "/" or path.stat().st_dev != os.stat("/").st_dev]
@@ -106,7 +103,7 @@ class Machine:
 
     def start(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            notify.bind("")  # the kernel finds a free abstract name
+            notify.bind("")  # the kernel chooses an abstract name
             self.make_cgroups()
             self.nspawn = subprocess.Popen(
                 ["unshare", "--mount", "--propagation", "private", "sh", "-c", SETUP, "sh",
@@ -120,17 +117,17 @@ class Machine:
         devices = "/dev/fuse", *glob.glob("/dev/autofs"), "/dev/loop-control", *glob.glob("/dev/loop[0-9]*")
         options += [f"--bind={device}" for device in devices]
         if self.cgroups:
-            options.append("--keep-unit")  # there is no service manager that could make a scope
+            options.append("--keep-unit")  # there is no service manager that can create a scope
         return options
 
     def nspawn_environment(self, notify):
-        # From version 258 on systemd does not boot without the unified hierarchy.  A tmpfs over /tmp would hide
-        # sources that are there.
+        # Since version 258, systemd requires cgroup v2. A tmpfs on /tmp could hide the sources.
         return {"PATH": PATH, "PREPARE": self.prepare, "NOTIFY_SOCKET": "@" + notify.getsockname()[1:].decode(),
                 "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_TMPFS_TMP": "0"}
 
     def make_cgroups(self):
-        """Without a service manager nspawn boots in its caller's cgroup, where two machines would be one."""
+        """Create cgroups if there is no service manager: nspawn would use the cgroup of its caller, also for other
+        machines."""
         if os.path.isdir("/run/systemd/system"):
             return
         for top in HIERARCHIES:
@@ -141,12 +138,12 @@ class Machine:
     def before_exec(self):
         for cgroup in self.cgroups:
             (cgroup / "cgroup.procs").write_text("0")
-        # should the tests be killed, the machine halts
+        # stop the machine if the tests are killed
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
     def wait_until_ready(self, notify):
-        """Read nspawn"s messages: first the leader"s pid, then, when it has booted, READY."""
+        """Read the messages of nspawn: the pid of the leader, and READY=1 after the boot."""
         notify.settimeout(BOOT_SECONDS)
         try:
             ready = False
@@ -159,12 +156,12 @@ class Machine:
             raise RuntimeError(f"the machine did not boot:\n{self.log()}") from None
 
     def log(self):
-        """What the machine wrote to its console."""
+        """Return the output on the console."""
         self.console.seek(0)
         return self.console.read().decode(errors="replace")
 
     def command(self, *cmd):
-        """The command line that runs CMD in the machine, for subprocess."""
+        """Return the command line that runs CMD in the machine."""
         return ["nsenter", "--target", str(self.leader), "--all", "--", *map(str, cmd)]
 
     def run(self, *cmd, check=True, input=None, env=None, timeout=120):
@@ -173,18 +170,18 @@ class Machine:
                 self.command(*cmd), input=input or "", text=True, capture_output=True, timeout=timeout,
                 env={"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **(env or {})})
         except subprocess.TimeoutExpired:
-            self.halt()  # nothing else ends who waits for a filesystem whose server hangs
+            self.halt()  # otherwise a process that waits for a hanging filesystem would not end
             raise
         if check and done.returncode:
             raise Failed(done.returncode, cmd, done.stdout, done.stderr)
         return done
 
     def path(self, path):
-        """A path in the machine, as seen from here."""
+        """Return the path on the host of a path in the machine."""
         return Path(f"/proc/{self.leader}/root{path}")
 
     def loop(self, file):
-        """Attach FILE, a path in the machine, to a loop device that exists in here and in there."""
+        """Attach FILE, a path in the machine, to a loop device that exists on the host and in the machine."""
         device = loop_devices.attach(self.path(file))
         self.loops.append(device)
         if self.run("test", "-b", device, check=False).returncode:
@@ -202,7 +199,7 @@ class Machine:
             self.console.close()
 
     def halt(self):
-        """Ask for an orderly shutdown, and insist."""
+        """Shut down, and kill the machine if that takes too long."""
         if not self.nspawn:
             return
         self.nspawn.terminate()
@@ -214,15 +211,15 @@ class Machine:
             self.kill()
 
     def kill(self):
-        """The machine's first process outlives nspawn, and takes with it all the others."""
+        """Kill the first process of the machine, with which all others end, and nspawn."""
         if self.nspawn.poll() is None and self.leader:
             os.kill(self.leader, signal.SIGKILL)
-        self.nspawn.kill()  # does nothing to one that has ended
+        self.nspawn.kill()  # no effect if it has exited
         self.nspawn.wait()
         self.nspawn = None
 
     def remove_cgroups(self):
-        """Killed processes are gone a little later."""
+        """Remove the cgroups after the killed processes have exited."""
         end = time.monotonic() + HALT_SECONDS
         while self.cgroups:
             try:
@@ -240,7 +237,7 @@ def remove_tree(cgroup):
 
 
 def remove_cgroups_of(run):
-    """Remove what is left of machines whose test process was killed; their processes have ended with it."""
+    """Remove cgroups of machines whose test process was killed."""
     for top in HIERARCHIES:
         for cgroup in glob.glob(f"{top}/fsvc-{run}-*"):
             with contextlib.suppress(OSError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""fsvc-umount, and mounts for it.  The fixtures are for the modules that import them."""
+"""Fixtures for fsvc-umount, and mounts for it. Modules that import these fixtures can use them."""
 
 import pytest
 
@@ -9,30 +9,30 @@ from .exit_status import INTERRUPTED, MOUNT_FAILED, SOME_FAILED, USAGE  # noqa: 
 from .waiting import wait_for
 
 UMOUNT = [FSVC, "fsvc-umount"]
-NOT_UNMOUNTED, WRONG, SOME = MOUNT_FAILED, USAGE, SOME_FAILED
+NOT_UNMOUNTED, USAGE_ERROR = MOUNT_FAILED, USAGE
 
 
 @pytest.fixture
-def by_hand(run, image):
-    """Mounts as anybody does without fsvc."""
-    places = []
+def mount_without_fsvc(run, image):
+    """Mount with squashfuse, without fsvc."""
+    targets = []
 
-    def by_hand(place, source=image):
-        places.append(place)
-        server = run("squashfuse", "-f", "-o", f"fsname={source}", source, place)
-        wait_for(lambda: mounts.at(place), what="the mount")
+    def mount_without_fsvc(target, source=image):
+        targets.append(target)
+        server = run("squashfuse", "-f", "-o", f"fsname={source}", source, target)
+        wait_for(lambda: mounts.at(target), what="the mount")
         return server
 
-    yield by_hand
-    for place in places:
-        for _ in mounts.at(place):
-            mounts.detach(place)
+    yield mount_without_fsvc
+    for target in targets:
+        for _ in mounts.at(target):
+            mounts.detach(target)
 
 
 @pytest.fixture
 def umount(run):
-    return lambda *words, command=UMOUNT, **options: run(*command, *words, **options).wait()
+    return lambda *arguments, command=UMOUNT, **options: run(*command, *arguments, **options).wait()
 
 
-def gone(place):
-    return mounts.at(place) == [] and utab.entries_of(place) == []
+def is_unmounted(target):
+    return mounts.at(target) == [] and utab.entries_of(target) == []

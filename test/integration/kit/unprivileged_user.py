@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A set-user-ID program, and a person who is not root and calls it.
+"""Fixtures for set-user-ID programs that are called by an unprivileged user.
 
-The fixtures are for the modules that import them.
+Modules that import these fixtures can use them.
 """
 
 import contextlib
@@ -15,21 +15,21 @@ from . import mounts
 from .build_options import FSVC
 from .programs import AS_NOBODY, NOBODY
 
-INSTALLED = os.environ.get("FSVC_INSTALLED")  # the executable that a system has, set-user-ID, or one is made
-USER = {"user": NOBODY, "group": NOBODY, "extra_groups": []}  # of subprocess: no program in between
+INSTALLED = os.environ.get("FSVC_INSTALLED")  # an installed set-user-ID executable (default: a copy of the build's)
+USER = {"user": NOBODY, "group": NOBODY, "extra_groups": []}  # arguments of subprocess
 
 
 @pytest.fixture
 def fuse_conf(work):
-    """Puts other words into fuse.conf, for this namespace alone; there are none at first."""
-    ours = work / "fuse.conf"
-    ours.touch()
-    mounts.mount(ours, "/etc/fuse.conf", None, mounts.BIND)
-    yield ours.write_text
+    """Replace fuse.conf in this mount namespace. It is empty at first."""
+    replacement = work / "fuse.conf"
+    replacement.touch()
+    mounts.mount(replacement, "/etc/fuse.conf", None, mounts.BIND)
+    yield replacement.write_text
     mounts.detach("/etc/fuse.conf")
 
 
-def with_privilege(program):
+def install_set_user_id(program):
     if INSTALLED:
         assert os.stat(INSTALLED).st_mode & stat.S_ISUID
         program.symlink_to(INSTALLED)
@@ -41,28 +41,28 @@ def with_privilege(program):
 
 @pytest.fixture
 def set_user_id(fuse_conf, work, source, mountpoint):
-    """A set-user-ID helper, and a user who owns the source and the mountpoint."""
+    """A set-user-ID helper, and a source and a mountpoint that belong to the user."""
     programs = work / "programs"
     programs.mkdir()
     for path in source, mountpoint:
         os.chown(path, NOBODY, NOBODY)
     with mounts.tmpfs(programs):
-        mounts.mount(None, programs, None, mounts.REMOUNT | mounts.BIND)  # without nosuid and nodev
-        helper = with_privilege(programs / "fuservicemount3")
+        mounts.mount(None, programs, None, mounts.REMOUNT | mounts.BIND)  # remount without nosuid and nodev
+        helper = install_set_user_id(programs / "fuservicemount3")
         (programs / "mount.fuse3").symlink_to("fuservicemount3")
-        with device_for_everybody(programs / "fuse"):
+        with world_writable_fuse_device(programs / "fuse"):
             yield helper
 
 
 @pytest.fixture
 def as_user(listen, set_user_id):
-    """What makes an attempt one of the user."""
+    """Options of a session in which an unprivileged user runs the helper."""
     return {"command": [*AS_NOBODY, set_user_id], "listener": listen(mode=0o222)}
 
 
 @contextlib.contextmanager
-def device_for_everybody(path):
-    """/dev/fuse as udev makes it elsewhere, for this namespace alone."""
+def world_writable_fuse_device(path):
+    """Let all users open /dev/fuse, as on most systems, in this mount namespace."""
     os.mknod(path, stat.S_IFCHR, os.stat("/dev/fuse").st_rdev)
     os.chmod(path, 0o666)
     mounts.mount(path, "/dev/fuse", None, mounts.BIND)
@@ -73,13 +73,13 @@ def device_for_everybody(path):
 
 
 @pytest.fixture
-def user_unmounts(work):
-    """A set-user-ID fsvc-umount in the hands of somebody."""
+def user_umount(work):
+    """The command with which an unprivileged user runs a set-user-ID fsvc-umount."""
     programs = work / "programs"
     programs.mkdir()
     with mounts.tmpfs(programs):
         mounts.mount(None, programs, None, mounts.REMOUNT | mounts.BIND)
-        yield [*AS_NOBODY, with_privilege(programs / "fsvc-umount")]
+        yield [*AS_NOBODY, install_set_user_id(programs / "fsvc-umount")]
 
 
 @contextlib.contextmanager

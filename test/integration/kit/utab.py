@@ -14,19 +14,19 @@ def parse_entry(line):
 
 
 def entries_of(mountpoint, root="/"):
-    """What libmount's own table says of a mountpoint: a dictionary for each entry."""
+    """Return the entries of a mountpoint as dictionaries."""
     return [entry for entry in map(parse_entry, user_table(root)) if unescape(entry["TARGET"]) == str(mountpoint)]
 
 
 def forget(mountpoint):
-    """Takes away what a helper has left in the table that was killed between its entry and its mount."""
+    """Remove the entry of a helper that was killed before it attached its mount."""
     kept = [line for line in user_table() if unescape(parse_entry(line)["TARGET"]) != str(mountpoint)]
     if kept != user_table():
         Path(USER_TABLE).write_text("".join(f"{line}\n" for line in kept))
 
 
 def user_table(root="/"):
-    """The lines of libmount's own table, of the system at ROOT; tests run with a private, empty /run/mount."""
+    """Return the lines of the table of the system at ROOT. Tests have a private, empty /run/mount."""
     with contextlib.suppress(FileNotFoundError), open(f"{root}{USER_TABLE}") as lines:
         return [line.rstrip("\n") for line in lines]
     return []

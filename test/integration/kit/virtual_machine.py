@@ -9,16 +9,16 @@ from pathlib import Path
 
 from .initramfs import Tree
 
-LONGEST_BOOT = 300  # seconds: in these it has to be off again
-LONGEST_TRIAL = 20
+BOOT_TIMEOUT_S = 300  # until it is switched off
+TRIAL_TIMEOUT_S = 20
 QEMU = "qemu-system-x86_64"
-SAID = re.compile(r"^BOOT: (.*?)\r?$", re.MULTILINE)
+MESSAGE = re.compile(r"^BOOT: (.*?)\r?$", re.MULTILINE)
 
 
-def qemu(kernel, initramfs, accelerator, disk=None, words=""):
+def qemu(kernel, initramfs, accelerator, disk=None, parameters=""):
     command = [QEMU, "-accel", accelerator, "-m", "512", "-smp", "1", "-nodefaults", "-no-reboot", "-display", "none",
                "-serial", "stdio", "-kernel", kernel.image, "-initrd", initramfs,
-               "-append", f"console=ttyS0 panic=-1 quiet {words}"]
+               "-append", f"console=ttyS0 panic=-1 quiet {parameters}"]
     if disk:
         command += ["-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"]
     return [str(word) for word in command]
@@ -26,7 +26,7 @@ def qemu(kernel, initramfs, accelerator, disk=None, words=""):
 
 @functools.cache
 def accelerator():
-    """The one that a trial has shown to work: a guest on a nested KVM may hang."""
+    """Return "kvm" if a test boot succeeds, else "tcg". Nested KVM may hang."""
     from . import debian_kernels
 
     if not Path("/dev/kvm").exists():
@@ -34,22 +34,22 @@ def accelerator():
     with tempfile.TemporaryDirectory() as directory:
         empty = Tree(Path(directory) / "tree").cpio(Path(directory) / "initramfs")
         try:
-            # Without an init and a root it panics, and panic=-1 makes that a reboot: qemu ends.
+            # Without an init and a root filesystem the kernel panics, and panic=-1 makes qemu exit.
             done = subprocess.run(qemu(debian_kernels.fetch("bookworm"), empty, "kvm"), stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=LONGEST_TRIAL)
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=TRIAL_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return "tcg"
         return "kvm" if done.returncode == 0 else "tcg"
 
 
-def boot(kernel, initramfs, disk=None, words=""):
-    """Boots until it is off again. Gives what was said, line by line, and the whole console."""
-    command = qemu(kernel, initramfs, accelerator(), disk, words)
+def boot(kernel, initramfs, disk=None, parameters=""):
+    """Boot until the machine is switched off. Return the messages of the init, and the output on the console."""
+    command = qemu(kernel, initramfs, accelerator(), disk, parameters)
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=LONGEST_BOOT)
+                              timeout=BOOT_TIMEOUT_S)
     except subprocess.TimeoutExpired as late:
-        raise AssertionError(f"not off in {LONGEST_BOOT} s:\n{(late.stdout or b'').decode(errors='replace')}") from None
+        raise AssertionError(f"still on after {BOOT_TIMEOUT_S} s:\n{(late.stdout or b'').decode(errors='replace')}") from None
     console = done.stdout.decode(errors="replace")
     assert done.returncode == 0, console
-    return SAID.findall(console), console
+    return MESSAGE.findall(console), console

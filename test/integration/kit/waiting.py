@@ -3,13 +3,13 @@
 
 import time
 
-PATIENCE = 60  # seconds that a test waits for an event that takes a moment on an idle machine
+TIMEOUT_S = 60  # the default timeout for an event that takes a moment on an idle machine
 
 
-def wait_for(condition, patience=PATIENCE, what="it"):
+def wait_for(condition, timeout_s=TIMEOUT_S, what="it"):
     """Wait until CONDITION returns a true value, and return it."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + timeout_s
     while not (found := condition()):
-        assert time.monotonic() < end, f"{what} did not come within {patience} s"
+        assert time.monotonic() < end, f"timeout: {what} did not happen within {timeout_s} s"
         time.sleep(0.01)
     return found
