@@ -307,9 +307,9 @@ def test_usage_errors(run_program, arguments):
     assert result.usage_error()
 
 
-@pytest.mark.parametrize("words", [["-N", "/nowhere"], ["-o", "setuid=no such user"]], ids=str)
-def test_unknown_namespace_or_user_is_a_usage_failure(called, words):
-    result = called(FSVC, "a#b", "/mnt", *words)[0]
+@pytest.mark.parametrize("arguments", [["-N", "/nowhere"], ["-o", "setuid=no such user"]], ids=str)
+def test_unknown_namespace_or_user_is_a_usage_failure(run_program, arguments):
+    result = run_program(FSVC, "a#b", "/mnt", *arguments)[0]
     assert result.code == USAGE
     assert result.one_line()
 
