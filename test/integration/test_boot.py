@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from kit import debian_kernels, initramfs, virtual_machine
+from kit import debian_kernels, initramfs_tree, virtual_machine
 from kit.build_options import REPOSITORY
 
 pytestmark = pytest.mark.timeout(900)  # downloads a kernel, and boots may be emulated
@@ -93,7 +93,7 @@ def boot(work, kernel, request):
 @pytest.fixture
 def initramfs(work, kernel, executable, init):
     def initramfs(server, **fields):
-        tree = initramfs.Tree(work / "initramfs")
+        tree = initramfs_tree.Tree(work / "initramfs")
         tree.add(init, "/init")
         tree.add(executable, "/bin/fsvc")
         for applet in "fsvc-listen", "mount.fuse3":
@@ -113,7 +113,7 @@ def initramfs(work, kernel, executable, init):
 @pytest.fixture
 def root(work, init):
     """The files of a small root filesystem."""
-    tree = initramfs.Tree(work / "root")
+    tree = initramfs_tree.Tree(work / "root")
     tree.add(init, "/sbin/init")
     tree.add_program("/bin/cat")
     tree.directories("/dev", "/proc", "/sys", "/run", "/var")

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from kit import debian_kernels, initramfs, virtual_machine
+from kit import debian_kernels, initramfs_tree, virtual_machine
 from test_boot import executable, init  # noqa: F401: fixtures
 
 pytestmark = pytest.mark.timeout(900)  # downloads a kernel, and boots may be emulated
@@ -46,7 +46,7 @@ def console(executable, init, tmp_path_factory):
     except debian_kernels.NoMirror as reason:
         pytest.skip(str(reason))
     work = tmp_path_factory.mktemp("cgroups")
-    tree = initramfs.Tree(work / "initramfs")
+    tree = initramfs_tree.Tree(work / "initramfs")
     tree.add(init, "/init")
     tree.add(executable, "/bin/fsvc")
     for applet in "fsvc-listen", "fuservicemount3", "fsvc-umount":
@@ -66,7 +66,7 @@ def console(executable, init, tmp_path_factory):
 
 
 def between(console, first, second):
-    return console.partition(f"BOOT_SCRIPT: {first}\n")[2].partition(f"BOOT_SCRIPT: {second}")[0]
+    return console.partition(f"BOOT: {first}\n")[2].partition(f"BOOT: {second}")[0]
 
 
 def test_no_layer_is_missing(console):

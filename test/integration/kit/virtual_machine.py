@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .initramfs import Tree
+from .initramfs_tree import Tree
 
 BOOT_TIMEOUT_S = 300  # until it is switched off
 TRIAL_TIMEOUT_S = 20
