@@ -19,7 +19,10 @@
 /* Descriptors that the listener needs besides one for each service. */
 #define OWN_FILES 256
 
-/* The lowest number for a descriptor that must not collide with those that a service gets. */
+/*
+ * The lowest number of a file descriptor that must stay open in the service, which uses the lower
+ * ones itself.
+ */
 #define FIRST_FREE_FD 10
 
 #define FILE_OPTION "--file="

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fsvc-open: runs an unmodified FUSE server as a service. It runs inside the sandbox, like the
- * server, and has nothing that the server could gain.
+ * fsvc-open: runs an unmodified FUSE server as a service. It runs inside the sandbox with the same
+ * rights as the server, so a server that takes it over gains nothing.
  */
 #include "applet.h"
 #include "base/array.h"
@@ -85,8 +85,10 @@ static const struct option long_options[] = {
 	{ 0 },
 };
 
-/* Return the user ID in INSTANCE. systemd names an instance "NUMBER-PID-UID" after its connection;
- * later than 257, more parts are between PID and UID. */
+/*
+ * Return the user ID in INSTANCE, a systemd instance name "NUMBER-PID-UID". Since version 258, more
+ * fields are between PID and UID.
+ */
 static const char *uid_of_instance(const char *instance)
 {
 	const char *dash = strrchr(instance, '-');

@@ -303,7 +303,7 @@ static bool all_are_ready(const struct probe_options *options, const struct serv
 	return true;
 }
 
-/* Report operands without a service. Return true if there are none. */
+/* Report operands without a service. Return true if every operand has one. */
 static bool report_missing(const struct probe_options *options, const struct service_list *services)
 {
 	bool complete = true;

@@ -212,7 +212,7 @@ static int wait_for_server(const struct parsed_args *args, const struct unmount 
 	return error == -EINTR ? MOUNT_EXIT_INTERRUPTED : MOUNT_EXIT_FAILED;
 }
 
-/* Unmount without waiting for the server. Until then signals have their default action. */
+/* Unmount TARGET, but do not wait for the server. Signals have their default action meanwhile. */
 static int unmount_one(const struct parsed_args *args, const char *target, struct unmount *unmount)
 {
 	int error;

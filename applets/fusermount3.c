@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fusermount3: replaces libfuse's program in the sandbox, for servers that let it mount: those of
- * Go libraries, and of libfuse if mount(2) is refused. It has only the server's rights, which are
- * none in the sandbox: fsvc-open answers its system calls like those of the server. Outside the
- * sandbox it can do only what its caller could do.
+ * fusermount3: replaces libfuse's program in the sandbox, for servers that run it to mount: those
+ * of Go libraries, and of libfuse if mount(2) is refused. It has the server's rights. In the
+ * sandbox these are not enough to mount, and fsvc-open answers its system calls like those of the
+ * server. Outside the sandbox it can do only what its caller could do.
  */
 #include "applet.h"
 #include "base/cleanup.h"

@@ -69,10 +69,10 @@ static inline bool fuse_service_accepted(const struct fuse_service *sf)
  * was not started by socket activation, see sd_listen_fds(3), store NULL, print nothing and return
  * 0.
  *
- * Errors: -EINVAL for more than one file descriptor; -ENOTSOCK, -EAFNOSUPPORT or -ENOBUFS if it
- * cannot be the connection; -EPROTONOSUPPORT or -EBADMSG if the helper does not follow the
- * protocol; -ETIMEDOUT after 30 s without a packet; -ECONNRESET if the helper has closed the
- * connection.
+ * Errors: -EINVAL for more than one file descriptor; -ENOTSOCK or -EAFNOSUPPORT if it is not an
+ * AF_UNIX socket; -ENOBUFS if its send buffer is too small; -EPROTONOSUPPORT or -EBADMSG if the
+ * helper does not follow the protocol; -ETIMEDOUT after 30 s without a packet; -ECONNRESET if the
+ * helper has closed the connection.
  */
 int fuse_service_accept(struct fuse_service **sfp);
 
@@ -132,8 +132,8 @@ int fuse_service_receive_file(const struct fuse_service *sf, const char *path, i
 int fuse_service_finish_file_requests(const struct fuse_service *sf);
 
 /*
- * Set the required type of the mountpoint, S_IFDIR or S_IFREG, for calls that pass 0. Default: 0,
- * both.
+ * Set the required type of the mountpoint, S_IFDIR or S_IFREG, for calls with an EXPECTED_FMT of 0.
+ * Default: 0, which allows both.
  */
 void fuse_service_expect_mount_format(struct fuse_service *sf, mode_t expected_fmt);
 

@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 /*
- * Enough for every message of ours, and short enough that a hostile one does not flood a terminal.
+ * The maximum length of a line. All messages of this program fit; text chosen by an attacker cannot
+ * flood the terminal.
  */
 #define LINE_MAX_BYTES 2048
 

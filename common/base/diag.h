@@ -35,9 +35,9 @@ void diag_warning(const char *format, ...) __attribute__((format(printf, 1, 2)))
 void diag_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * Print the usage error that getopt_long(3) has just reported for ARGV by its return value RESULT,
- * '?' or ':', in the form of diag_usage_error(). The caller must set opterr to 0, and OPTSTRING
- * must contain the leading ':' that makes getopt_long() return ':' for a missing argument.
+ * Print a usage error, in the form of diag_usage_error(), after getopt_long(3) has returned RESULT
+ * ('?' or ':') for ARGV. The caller must set opterr to 0, and OPTSTRING must begin with ':', which
+ * makes getopt_long() return ':' for a missing argument.
  */
 void diag_getopt_error(int result, char *const *argv);
 

@@ -26,9 +26,10 @@ int interrupt_open(void);
 void interrupt_block(sigset_t *before);
 
 /*
- * Let the signals, and SIGALRM at DEADLINE, kill the process until interrupt_disallow(). This ends
- * system calls that poll(2) cannot wait for, such as open(2) on an unreachable network filesystem.
- * Call it only while nothing needs to be cleaned up.
+ * Unblock the signals, and SIGALRM, which is sent at DEADLINE. Their default action kills the
+ * process. This ends system calls that poll(2) cannot wait for, such as open(2) on an unreachable
+ * network filesystem. Call it only while nothing needs to be cleaned up, and call
+ * interrupt_disallow() after the system call.
  */
 void interrupt_allow(int64_t deadline);
 

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 /*
- * The number of the lock for creating and removing service sockets. The lock of a user ID has that
- * number.
+ * The lock for creating and removing service sockets. For user IDs (sandbox_user.h) the lock number
+ * is the user ID.
  */
 #define LOCKFILE_SOCKETS 0
 

@@ -89,7 +89,7 @@ static inline int new_mount_api_mount(const char *source, const char *target, co
 	return (int)syscall(SYS_mount, source, target, type, flags, data);
 }
 
-/* The answer of statmount(2). Strings are offsets into TEXTS. */
+/* The result of statmount(2). Strings are offsets into TEXTS. */
 struct new_mount_api_status {
 	uint32_t size, options;
 	uint64_t mask;

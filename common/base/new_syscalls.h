@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * System call numbers that older C libraries do not define. They are the same on every
- * architecture. A program built there can then use the calls on a newer kernel.
+ * architecture. With them, a program that is built on an old system can use the calls on a newer
+ * kernel.
  */
 #pragma once
 

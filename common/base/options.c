@@ -183,7 +183,10 @@ bool options_contain(const char *list, const char *wanted)
 	}
 }
 
-/* The allocation for a list of SIZE bytes. It doubles: a caller may pass 100,000 options. */
+/*
+ * Return the allocation size for a list of SIZE bytes. Sizes are powers of 2, so that appending
+ * 100,000 options, which a caller may pass, takes linear time.
+ */
 static size_t allocation_size(size_t size)
 {
 	size_t allocation = 64;

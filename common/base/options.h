@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 enum option_class {
-	OPTION_SERVER,  /* not in the table: for the server or libfuse */
+	OPTION_SERVER,  /* for the server or libfuse: all options that the table does not list */
 	OPTION_FLAG,    /* a flag MS_*, see mount(2) */
 	OPTION_KERNEL,  /* for the kernel's FUSE driver, see mount.fuse3(8) */
 	OPTION_LABEL,   /* a security label: only the caller may set it */
@@ -29,7 +29,7 @@ enum option_class {
 #define OPTION_TIMEOUT "fsvc.timeout="
 
 struct option_rule {
-	const char *name; /* ends with '=' if a value follows, with '*' if anything may */
+	const char *name; /* '=' at the end: the option has a value; '*': any text follows */
 	enum option_class class;
 	unsigned long flag; /* OPTION_FLAG: the bit MS_* */
 	bool clears;        /* OPTION_FLAG: the option clears the bit */
@@ -69,7 +69,7 @@ int options_add_unescaped(char **listp, const char *option);
 
 /* Options grouped by the program that they are for. */
 struct options {
-	unsigned long flags;     /* MS_*: the last option for each bit decides */
+	unsigned long flags;     /* MS_*; if options contradict each other, the last one is used */
 	unsigned long flag_mask; /* the bits that an option set or cleared */
 	char *kernel, *table, *helper,
 		*server;        /* lists, or NULL; server includes libfuse's options */

@@ -72,7 +72,10 @@ static int become(uid_t uid, gid_t gid, unsigned int keep)
 	for (int i = 0; i < 2; i++)
 		kept.data[i].effective = kept.data[i].inheritable = 0;
 
-	/* Only if needed: a sandbox may have locked the securebits. */
+	/*
+	 * PR_SET_KEEPCAPS is set only if capabilities are kept: it fails if a sandbox has locked
+	 * the securebits.
+	 */
 	keeps_any = kept.data[0].permitted != 0;
 	if ((keeps_any && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) || setresgid(gid, gid, gid) < 0 ||
 	    setresuid(uid, uid, uid) < 0)
@@ -197,8 +200,8 @@ void privs_lower(void)
 }
 
 /*
- * Become root in the child of privs_run_as_root(). Without the caller's IDs, the caller cannot
- * signal it.
+ * Become root in the child of privs_run_as_root(). All IDs change, because the caller may signal a
+ * process that has the caller's real or saved user ID.
  */
 static int become_root(void)
 {

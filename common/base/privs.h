@@ -4,8 +4,8 @@
  *
  * If the program is installed set-user-ID root, the process takes the caller's IDs at once. It
  * keeps CAP_SYS_ADMIN permitted, and effective only between privs_raise() and privs_lower(). It
- * also keeps the capabilities that privs_run_as_root() needs for a child. All code that runs with
- * privilege is found by searching for these three functions.
+ * also keeps the capabilities that privs_run_as_root() needs for a child. To find all code that
+ * runs with privilege, search for privs_raise and privs_run_as_root.
  *
  * If root runs the program, nothing changes.
  */
@@ -29,10 +29,11 @@ int privs_open_standard_fds(void);
 int privs_become_caller(bool keep_mount_privileges);
 
 /*
- * Run FUNCTION in a child process as the user NAME with UID and GID, who becomes the caller, as if
- * the user had started a set-user-ID program that mounts. The child gets SIGTERM when this process
- * exits. If UID is already the caller, call FUNCTION in this process. Return the result of
- * FUNCTION, 0 to 100; or a negative errno, -EPERM if the caller is neither root nor UID.
+ * Run FUNCTION in a child process with the IDs of the user NAME (UID, GID). In the child this user
+ * is the caller, as if the user had started a set-user-ID program that mounts. The child gets
+ * SIGTERM when this process exits. If UID is already the caller, call FUNCTION in this process.
+ * Return the result of FUNCTION, 0 to 100; or a negative errno, -EPERM if the caller is neither
+ * root nor UID.
  */
 int privs_run_as_user(const char *name, uid_t uid, gid_t gid, int (*function)(void *argument),
 		      void *argument);
@@ -55,9 +56,9 @@ int privs_run_as_root(int (*function)(void *argument), void *argument);
 bool privs_caller_is_root(void);
 
 /*
- * Return true if the process has, or can get, more privileges than an ordinary one: a capability in
- * any set except the bounding set, or no no_new_privs, without which execve(2) of a set-user-ID
- * program gives privileges. Store a description for a message in *DESCRIPTION.
+ * Return true if the process has a capability in any set except the bounding set, or could get one:
+ * if no_new_privs is not set, execve(2) of a set-user-ID program gives privileges. Store a
+ * description for a message in *DESCRIPTION.
  */
 bool privs_find_any(const char **description);
 

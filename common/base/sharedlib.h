@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Shared libraries that are loaded only when they are needed. A struct lists the functions in use,
- * by their own names and types:
+ * Shared libraries that are loaded only when they are needed. A struct has a function pointer for
+ * each function in use. Its name and type are those of the function:
  *
- *	#define FUNCTIONS(FUNCTION) FUNCTION(sd_bus_open_system) FUNCTION(sd_bus_unref)
- *	struct libsystemd { void *library; FUNCTIONS(SHAREDLIB_MEMBER) };
+ *         #define FUNCTIONS(FUNCTION) FUNCTION(sd_bus_open_system) FUNCTION(sd_bus_unref)
+ *         struct libsystemd { void *library; FUNCTIONS(SHAREDLIB_MEMBER) };
  */
 #pragma once
 
@@ -15,8 +15,8 @@
 #define SHAREDLIB_MEMBER(name) __typeof__(name) *(name);
 
 /*
- * Look up a function for *LIB. In a function that returns a negative errno: return -ENOSYS if it is
- * missing.
+ * Set the member NAME of *LIB to the function NAME of the library. If the library does not have it,
+ * return -ENOSYS from the calling function.
  */
 #define SHAREDLIB_LOOK_UP(name)                                                                    \
 	lib->name = (__typeof__(lib->name))dlsym(lib->library, #name);                             \

@@ -17,7 +17,10 @@ void strv_add(struct strv *strv, const char *string)
 
 	if (strv->failed)
 		return;
-	/* The allocation doubles: a caller may pass 100,000 arguments. */
+	/*
+	 * The allocation doubles, so that appending 100,000 arguments, which a caller may pass,
+	 * takes linear time.
+	 */
 	if (!argv || (used & (used - 1)) == 0)
 		argv = reallocarray(strv->argv, 2 * used, sizeof(char *));
 	if (!argv) {

@@ -41,7 +41,7 @@
 #define LOWER_HALF 4
 #endif
 
-/* A jump in a BPF program reaches at most 255 steps. */
+/* The maximum length of the program, and of a jump in a BPF program. */
 #define MAX_STEPS 1024
 #define MAX_JUMP  255
 
@@ -93,7 +93,10 @@ static void check_architecture(struct program *program)
 /* The number of steps that add_test() adds. */
 #define TEST_STEPS 4
 
-/* Return the action of RULE if the argument matches; otherwise continue. */
+/*
+ * Add steps that return the action of RULE if the argument matches and otherwise continue after
+ * them.
+ */
 static void add_test(struct program *program, const struct syscall_filter_rule *rule)
 {
 	add_load(program, offsetof(struct seccomp_data, args) + rule->argument * sizeof(uint64_t) +

@@ -11,7 +11,10 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* Limit of requests to the helper for files that do not exist here. No server needs as many. */
+/*
+ * The maximum number of requests to the helper for paths that do not exist in the sandbox. No known
+ * server needs as many.
+ */
 #define MAX_HELPER_REQUESTS 100
 
 /* go-fuse opens this file in its own mount before it serves, see open_go_fuse_probe(). */
@@ -55,9 +58,10 @@ static bool is_in_mount(const struct broker *broker, const char *path, const cha
 }
 
 /*
- * go-fuse opens and polls a file of its own mount once, so that the kernel learns that this
- * filesystem has no poll: otherwise the server could wait for itself. The mount does not exist in
- * the sandbox. Any file that can be polled serves the purpose.
+ * go-fuse opens and polls a file of its own mount once, so that the kernel gets ENOSYS for
+ * FUSE_POLL and never polls files of this mount again; otherwise Go's runtime could wait for its
+ * own server. The mount does not exist in the sandbox, so open /dev/null instead: any file that can
+ * be polled will do.
  */
 static int open_go_fuse_probe(void)
 {

@@ -18,9 +18,9 @@
 #define DATA_SIZE 4096
 
 /*
- * Return true if OPTION of the server's mount(2) is for the kernel and possible in this mount. The
- * descriptor and the IDs are those of the helper. Some servers always ask for allow_other, and for
- * blksize=, which only fuseblk has.
+ * Return true if the kernel option OPTION of the server's mount(2) can be used for this mount. fd=
+ * and the IDs are not: the helper sets its own. allow_other and blksize= are ignored if they are
+ * not permitted, because some servers always set them.
  */
 static bool is_kernel_option(const struct broker *broker, const char *option)
 {
@@ -80,8 +80,8 @@ static int request_mount(struct broker *broker, const struct notification *notif
 		.source = args->options.fsname ? args->options.fsname : args->source,
 		.mountpoint = args->mountpoint,
 		.table_options = args->no_utab ? "-n" : args->options.table,
-		.fuseblk =
-			args->options.blkdev, /* not by the type: some servers always ask for it */
+		/* The type of the server's mount(2) is ignored: some servers always use fuseblk. */
+		.fuseblk = args->options.blkdev,
 	};
 	int error = read_string(notification, notification->arguments[2], type, sizeof(type));
 

@@ -8,7 +8,7 @@
 
 /*
  * Answer mount(2) on the server's mountpoint: request the mount from the helper, once. DETAIL: the
- * MS_* flags. The kernel answers for all other mountpoints, and refuses.
+ * MS_* flags. A mount(2) on any other path is left to the kernel, which denies it.
  */
 void answer_mount(struct broker *broker, const struct notification *notification, const char *path,
 		  uint64_t detail);

@@ -11,13 +11,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The directory for the paths that the server is told: part of the sandbox, or a temporary one. */
+/*
+ * The directory of the mountpoint and of the source's path: in the sandbox, or else a temporary
+ * one.
+ */
 #define SANDBOX_DIR     "/fsvc"
 #define TEMPORARY_DIR   "/tmp/fsvc-XXXXXX"
 #define MOUNTPOINT_NAME "mountpoint"
 
-/* Find or create an empty directory as the server's mountpoint. The source needs none: its path
- * does not exist, and the broker answers all calls with it. */
+/*
+ * Find or create the server's mountpoint, an empty directory. The source needs no file: the broker
+ * answers all system calls with its path.
+ */
 static int prepare_mountpoint(struct broker *broker)
 {
 	char temporary[] = TEMPORARY_DIR;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The broker between an unmodified server and the mount helper. It answers the server's open(2) of
- * its source and of /dev/fuse, and its mount(2), with file descriptors and the mount of the helper.
- * The server is told paths that do not exist, or an empty directory; system calls with any other
+ * its source and of /dev/fuse with file descriptors from the helper, and its mount(2) with a mount
+ * request to the helper. The paths that the server gets exist only for the broker: there is no file
+ * at the path of the source, and the mountpoint is an empty directory. System calls with any other
  * path are left to the kernel.
  */
 #pragma once
@@ -25,11 +26,11 @@ struct broker {
 
 	/* Owned by the broker. */
 	struct source_files sources;
-	char *mountpoint;    /* the path that the server is told */
-	char *temporary_dir; /* created for the mountpoint, or NULL in the sandbox */
+	char *mountpoint;    /* path passed to the server */
+	char *temporary_dir; /* parent directory of the mountpoint, or NULL in the sandbox */
 	int mountpoint_fd;
 	int fusedev;                  /* the helper's /dev/fuse */
-	unsigned int helper_requests; /* for files that do not exist here */
+	unsigned int helper_requests; /* requests for paths not in the sandbox */
 	bool is_mounted;              /* the helper has accepted the mount request */
 };
 
@@ -43,7 +44,7 @@ struct broker {
  */
 int broker_prepare(struct broker *broker);
 
-/* Return the source as the server is told. */
+/* Return the source for the server's command line: the path of the source, or a URL. */
 const char *broker_source(const struct broker *broker);
 
 /*
@@ -53,9 +54,8 @@ const char *broker_source(const struct broker *broker);
 int broker_answer(struct broker *broker);
 
 /*
- * Return the descriptor behind PATH if the broker answers for PATH: the source, a companion file,
- * the mountpoint or /dev/fuse. Return -1 for all other paths. The descriptor remains owned by
- * BROKER.
+ * Return the file descriptor of the file at PATH if PATH is the source, a companion file, the
+ * mountpoint or /dev/fuse; otherwise -1. BROKER owns the file descriptor.
  */
 int broker_find_fd(const struct broker *broker, const char *path);
 

@@ -11,7 +11,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 
-/* User and group IDs are all those of the caller of the mount helper. */
+/* Answer getuid(2), getgid(2) and related calls: all IDs are the emulated user ID. */
 static void answer_id(struct broker *broker, const struct notification *notification,
 		      const char *path, uint64_t detail)
 {

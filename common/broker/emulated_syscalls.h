@@ -35,10 +35,11 @@ const struct emulated_syscall *emulated_syscall_find(int number);
 /*
  * Install the filter on this process and its children. The process must have no_new_privs.
  *
- * UID: the user ID that the server sees as its own, so that it shows files as owned by the caller;
- * then calls that set IDs succeed without effect. -1: do not emulate IDs. Return a descriptor for
- * notifications, owned by the caller; -ENOSYS if the kernel has no notifications; or another
- * negative errno. Hand the descriptor to the process that answers: until it does, calls of the
- * table block this process.
+ * UID: the user and group ID that getuid(2) and related calls return, so that the server shows
+ * files as owned by the caller; setuid(2) and related calls succeed without effect. -1: do not
+ * emulate IDs.
+ * Return the file descriptor for notifications, owned by the caller; -ENOSYS if the kernel has no
+ * notifications; or another negative errno. Pass the file descriptor to the process that answers:
+ * until then, calls of the table block this process.
  */
 int emulated_syscalls_install_filter(long uid);

@@ -2,10 +2,10 @@
 /*
  * Notifications of a server's system calls, and answers to them (seccomp_unotify(2)).
  *
- * Another thread of the server may change the memory that is read here at any time. It gains
- * nothing by that: an answer depends only on what was read, and never gives more than the server
- * may have under any path. The kernel executes a continued call with the server's own rights, which
- * are none.
+ * Another thread of the server can change the memory at any time. This gives it nothing: an answer
+ * depends only on the bytes that were read here, and for no path does it give access to more than
+ * the files of this mount. A call that is continued is executed by the kernel with the server's own
+ * rights; the server has no privileges.
  */
 #pragma once
 

@@ -93,7 +93,7 @@ static int process_of(pid_t tid)
 	return process;
 }
 
-/* Return the number that TEXT is, or -1. */
+/* Parse TEXT as a file descriptor number. Return it, or -1. */
 static int parse_fd(const char *text)
 {
 	unsigned int number;
@@ -101,7 +101,10 @@ static int parse_fd(const char *text)
 	return parse_number(text, INT_MAX, &number) < 0 ? -1 : (int)number;
 }
 
-/* Return the number of the descriptor of the thread TID that PATH names, or -1. */
+/*
+ * If PATH names a file descriptor of the thread TID (/proc/self/fd/3, /dev/fd/3), return its
+ * number; otherwise -1.
+ */
 static int find_fd_number(pid_t tid, const char *path)
 {
 	static const char *const prefixes[] = { "/proc/self/fd/", "/proc/thread-self/fd/",

@@ -23,15 +23,17 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-/* The pauses between checks whether the server has read its first request. */
+/* Minimum and maximum pause between two checks if the server has read its first request. */
 #define FIRST_PAUSE_MS 1
 #define MAX_PAUSE_MS   50
 
-/* The interval between checks whether the mount has ended. */
+/* The interval between two checks if the mount has ended. */
 #define MOUNT_CHECK_S 60
 
-/* The time for a server to write back after the mount has ended. A slow USB stick needs minutes; a
- * hostile server would never end. */
+/*
+ * The time limit for writing back after the mount has ended. A slow USB stick needs minutes; a
+ * hostile server would never exit.
+ */
 #define WRITE_BACK_TIMEOUT_S 900
 
 #define KILL_TIMEOUT_S 2
@@ -46,8 +48,10 @@ static sigset_t handled_signals(void)
 	return interrupt_signal_set(numbers, ARRAY_SIZE(numbers));
 }
 
-/* Install the filter on this process, and send the descriptor for notifications, or the errno, to
- * the parent over CONNECTION, which is closed. */
+/*
+ * Install the filter on this process. Send the file descriptor for notifications, or the errno, to
+ * the parent over CONNECTION, and close CONNECTION.
+ */
 static void install_filter(const struct broker *broker, int connection)
 {
 	struct channel channel = { .fd = connection,
@@ -80,7 +84,7 @@ static int receive_notify_fd(int connection)
 	return packet.error ? -(int)packet.error : notify_fd;
 }
 
-/* Some servers run fusermount3 to mount. Let them find the one of fsvc. */
+/* Some servers run fusermount3 to mount: put fsvc's fusermount3 first in PATH. */
 static void prepend_to_path(void)
 {
 	const char *old = getenv("PATH");
@@ -201,9 +205,9 @@ static bool must_forward(struct server_process *server, int number)
 {
 	if (number == SIGUSR1 || number == SIGUSR2)
 		return true;
-	if (server->is_told_to_end || is_unmounted(server))
+	if (server->end_signal_forwarded || is_unmounted(server))
 		return false;
-	server->is_told_to_end = true;
+	server->end_signal_forwarded = true;
 	return true;
 }
 
@@ -287,7 +291,7 @@ int server_process_watch_mount(struct server_process *server, int fusedev)
 	if (server->mount_epoll < 0 ||
 	    epoll_ctl(server->mount_epoll, EPOLL_CTL_ADD, fusedev, &connected) < 0) {
 		error = -errno;
-		/* An empty epoll set would mean that the mount has ended. */
+		/* is_unmounted() would take an empty epoll set for the end of the mount. */
 		server->mount_epoll = close_fd(server->mount_epoll);
 	}
 	return error;

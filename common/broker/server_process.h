@@ -13,16 +13,16 @@
 struct server_process {
 	/* Set by the caller. */
 	struct broker *broker;
-	const char *package; /* that contains the server, for a message; or NULL */
+	const char *package; /* name of the server's package, for a message; or NULL */
 	bool use_landlock;   /* restrict the server with landlock.h */
 
 	/* State. */
-	pid_t pid;       /* of the process that was started; 0 after its exit */
+	pid_t pid;       /* the process that was started; 0 after its exit */
 	int signal_fd;   /* signalfd(2) */
 	int mount_epoll; /* see server_process_watch_mount(), or -1 */
-	int status;      /* of waitpid(2), from the process that exited last */
+	int status;      /* wait status (waitpid(2)) of the process that exited last */
 	bool has_children;
-	bool is_told_to_end; /* a signal that ends the server was forwarded */
+	bool end_signal_forwarded; /* SIGTERM, SIGINT or SIGHUP, only once */
 };
 
 /* The exit status of a process that could not execute the server and has printed a message. */
@@ -42,7 +42,7 @@ int server_process_start(struct server_process *server, const char *program, cha
 
 /*
  * Wait until the server serves: it has read the first request of FUSEDEV, or it runs as a daemon.
- * CONNECTION: if it is closed by the helper, give up.
+ * Stop waiting if the helper closes CONNECTION.
  * Return 0; an exit status above 0 if the server has exited; -ECONNRESET if the helper has closed
  * the connection; or another negative errno.
  */

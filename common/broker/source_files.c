@@ -111,7 +111,10 @@ int source_file_open(struct source_file *source, struct service *service, int fl
 		source->written_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (fd >= 0 || (fd != -ENOTCONN && fd != -EBUSY))
 		return fd;
-	/* The helper has exited, or this mount has opened the device already: use what is there. */
+	/*
+	 * The helper has exited, or this mount has already opened the device for writing: copy an
+	 * earlier file descriptor.
+	 */
 	kept = write ? source->written_fd : source->fd;
 	/* A file that is opened again starts at offset 0. Do not move the offset of a file that is
 	 * being written. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The source and its companion files (fsvc.file=PATH, for example further segments of an image).
- * The server is told paths for them that are all in one directory. The mount helper opens them.
+ * The source and its companion files (fsvc.file=PATH, for example further segments of an image),
+ * which the mount helper opens. The paths that the server gets for them are all in one directory,
+ * because servers look for segments beside the first.
  */
 #pragma once
 
@@ -13,10 +14,10 @@
 
 struct source_file {
 	char *path; /* as on the command line: for requests to the helper */
-	char *name; /* the path that the server is told */
-	int fd;     /* read-only: for stat(2), and for open(2) after the helper has exited; or -1 */
-	int written_fd; /* copy of the descriptor that the server writes to, or -1: the helper opens
-			   a device for writing only once */
+	char *name; /* path passed to the server */
+	int fd; /* opened read-only, for stat(2) and, after the helper has exited, open(2); or -1 */
+	int written_fd; /* copy of the first file descriptor opened for writing, or -1. The helper
+			   opens a device for writing only once. */
 };
 
 struct source_files {
@@ -38,10 +39,10 @@ int source_files_request(struct service *service, const char *path, int flags,
  * absolute path. A file without a name, or with the name of the mountpoint, becomes "source". If
  * two files have the same name, the first one is used.
  *
- * *READ_ONLYP: set if the source is only read. Becomes true if the source cannot be opened for
- * writing.
- * Return 0 or a negative errno, that of the helper if it refuses a file; source_files_free()
- * releases SOURCES in any case.
+ * *READ_ONLYP is true on entry if the mount is read-only. Set it to true if the source cannot be
+ * opened for writing.
+ * Return 0 or a negative errno, that of the helper if it refuses a file. In all cases the caller
+ * releases SOURCES with source_files_free().
  */
 int source_files_fetch(struct source_files *sources, struct service *service,
 		       const struct mount_args *args, const char *mountpoint, bool *read_onlyp);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The authority of a mount: everything that decides what a service may have and where the caller
- * may mount. It is loaded once, before the service is contacted, and the service cannot change it.
+ * The authority of a mount: the caller's command line and the configuration of the administrator,
+ * which decide the files that a service may open and the mountpoints that the caller may use. It is
+ * loaded once, before the service is contacted, and the service cannot change it.
  */
 #pragma once
 

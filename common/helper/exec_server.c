@@ -144,7 +144,7 @@ static int mount_and_drop(const struct exec_server *server, int *fdp)
 	return 0;
 }
 
-/* Set PWD unless it is correct, like a shell. */
+/* Set PWD, as a shell does, unless it already names the working directory. */
 static void export_pwd(void)
 {
 	const char *pwd = getenv("PWD");
@@ -169,8 +169,8 @@ static void reset_signals(void)
 }
 
 /*
- * Execute ARGV. execvpe(3) would search this process's PATH: without PATH, use the default and do
- * not export it.
+ * Execute ARGV. If PATH is not set, search PATH_DEFAULT: the C library has another default. Like a
+ * shell, do not export it to the server.
  */
 static int execute_in_path(char **argv)
 {
@@ -203,7 +203,9 @@ int exec_server(const struct exec_server *server)
 	char device[32] = "";
 	int code, error, fd = -1;
 
-	/* The server runs with the caller's rights. Only root's include capabilities. */
+	/*
+	 * The server runs with the caller's rights. Keep capabilities only if the caller is root.
+	 */
 	error = privs_caller_is_root() ? 0 : privs_clear_capabilities();
 	if (error < 0) {
 		diag_error("cannot drop privileges: %s", strerror(-error));

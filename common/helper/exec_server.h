@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Execution of a FUSE server without a service, as by libfuse's mount.fuse3: outside the sandbox,
+ * Execution of a FUSE server without a service, like libfuse's mount.fuse3: outside the sandbox,
  * with the caller's rights. libfuse passes a quoted command line to /bin/sh; here no shell is used,
  * but the server's environment is the same.
  */

@@ -28,7 +28,10 @@ static bool parse_line(const char *line, struct fuse_conf *conf)
 	return false;
 }
 
-/* Allow no mount: a restriction may have been missed, and the caller may have caused the error. */
+/*
+ * Allow no mount: the part that was not read may contain a lower mount_max, and the caller may have
+ * caused the error.
+ */
 static void forbid_mounts(struct fuse_conf *conf, const char *name, int error)
 {
 	*conf = (struct fuse_conf){ .mount_max = 0 };
@@ -51,7 +54,10 @@ void fuse_conf_read(FILE *file, const char *name, struct fuse_conf *conf)
 		if (!parse_line(start, conf))
 			diag_warning("%s:%d: invalid line ignored: %s", name, number, start);
 	}
-	/* With a memory limit of the caller, a failed getline(3) must not look like the end. */
+	/*
+	 * getline(3) also fails if the caller has set a low memory limit: do not take that for the
+	 * end of the file.
+	 */
 	if (!feof(file))
 		forbid_mounts(conf, name, errno);
 }

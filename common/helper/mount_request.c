@@ -98,8 +98,9 @@ static enum helper_exit_status connect_service(const struct mount_args *args,
 }
 
 /*
- * Write where to find the service's log to HINT. systemd's instance name contains the connection
- * number, our process ID (with more after it since version 258) and our user ID.
+ * Write the command that shows the service's log to HINT. systemd's instance name is
+ * CONNECTION-PID-UID, with the process and user ID of this process; since version 258 an underscore
+ * and another number follow PID.
  */
 static void get_log_hint(char *hint, size_t size)
 {
@@ -193,7 +194,10 @@ enum helper_exit_status mount_request_run(const struct mount_args *args, bool is
 		diag_error("out of memory");
 		return HELPER_EXIT_FAILED;
 	}
-	/* Restore the signals for a program that is executed instead. */
+	/*
+	 * Save the signal mask and handlers. They are restored below if the caller executes another
+	 * program.
+	 */
 	sigprocmask(SIG_SETMASK, NULL, &mask);
 	for (size_t i = 0; i < CHANGED_SIGNAL_COUNT; i++)
 		sigaction(changed_signals[i], NULL, &actions[i]);

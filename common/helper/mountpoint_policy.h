@@ -10,8 +10,9 @@
 
 /*
  * Check that the caller may mount on FD, an O_PATH descriptor: a directory or a regular file. If
- * the caller is not root, it must be writable for the caller, not in a sticky directory of another
- * user, and on a filesystem for files; the limit of mounts must not be reached.
+ * the caller is not root, it must be writable for the caller, not be in a sticky directory of
+ * another user, and be on a filesystem that stores files, unlike /proc; and the caller must not
+ * have reached the limit of mounts.
  */
 int mountpoint_policy_check(const struct authority *authority, int fd, const char **reason);
 

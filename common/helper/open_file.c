@@ -41,8 +41,8 @@ static int reopen(int found, uint32_t flags)
 }
 
 /*
- * Create a mount of the file FOUND (O_PATH) that prevents writing, unless WRITE is true, and
- * execution. Return it, or -1.
+ * Create a mount of the file FOUND (O_PATH) with noexec and, unless WRITE is true, read-only.
+ * Return its file descriptor, or -1.
  */
 static int create_private_mount(int found, bool write)
 {

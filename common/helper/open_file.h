@@ -32,8 +32,9 @@ struct opened_file {
  * writing through /proc/self/fd, even if every user may write it, and cannot execute it. Releasing
  * that mount takes time: call open_file_close() after the file descriptor has been sent.
  *
- * A block device is opened for writing with O_EXCL, so that a mounted or used device is not written
- * twice. If the kernel will open it exclusively itself, only check that it can.
+ * A block device is opened for writing with O_EXCL, which fails with EBUSY if it is mounted or
+ * another program uses it exclusively. For fuseblk, where the kernel opens the device exclusively
+ * itself, only check that this is possible.
  *
  * Return 0; -ENOTBLK, -EISDIR or -EACCES for another type of file; -EBUSY for a device in use; or
  * an error of open(2). Store the reason, for a message, or NULL in *REASON. In all cases the caller

@@ -64,7 +64,10 @@ static int handle_open(struct session *session, const struct wire_packet *packet
 	error = open_file(&request, opened, &reason);
 	interrupt_disallow();
 	if (error < 0) {
-		/* The reason for the caller is complete: the service's log has no more. */
+		/*
+		 * The message to the caller will name the errno; the service's log adds nothing to
+		 * it.
+		 */
 		session->is_explained |= !quiet && session->reason[0] == '\0';
 		if (!quiet)
 			session_set_reason(session, "cannot open %s: %s%s%s", packet->text,
@@ -159,7 +162,7 @@ static int handle_table(struct session *session, const struct wire_packet *packe
 	if (error < 0)
 		session_set_reason(session, "refused mount options '%.200s' for the service: %s",
 				   packet->text, reason);
-	/* The service may omit the entry of its own mount. */
+	/* With "-n" the service requests that its mount gets no entry in utab. */
 	session->no_utab |= error == 0 && options_contain(packet->text, "-n");
 	return error;
 }

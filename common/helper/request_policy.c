@@ -140,8 +140,8 @@ static int check_kernel_option(const struct authority *authority, const char *op
 	if (strncmp(option, "blksize=", strlen("blksize=")) == 0 && !fuseblk)
 		return refuse(reason, "only valid for fuseblk", -EINVAL);
 	/*
-	 * For a user, allow_other must be permitted and on the command line; root's permission is
-	 * enough.
+	 * If the caller is not root, /etc/fuse.conf must permit allow_other, and the command line
+	 * must contain it or allow_root. If the caller is root, the service may set it.
 	 */
 	if (strcmp(option, "allow_other") == 0 &&
 	    !(request_policy_may_allow_other(authority) &&
@@ -170,8 +170,8 @@ int request_policy_filter_kernel_options(const struct authority *authority, cons
 		if (options_add_unescaped(&clean, option) < 0)
 			return refuse(reason, "out of memory", -ENOMEM);
 		/*
-		 * Without it, every user could access files against the modes that the server
-		 * reports.
+		 * Without default_permissions the kernel would not check the modes of files, and
+		 * every user could access all of them.
 		 */
 		if (strcmp(option, "allow_other") == 0 &&
 		    options_add_unescaped(&clean, "default_permissions") < 0)
@@ -191,7 +191,7 @@ static bool has_control_character(const char *text)
 
 /*
  * Return true if OPTION is for the mount table and the caller may set it. umount(8) runs the
- * program named by uhelper= for root as well: the helper adds what users need.
+ * program named by uhelper=, also for root, so only the helper sets it for the mount of a user.
  */
 static bool is_table_option(const struct authority *authority, const char *option)
 {
@@ -238,7 +238,7 @@ int request_policy_choose_mount_flags(const struct authority *authority, uint32_
 		return refuse(reason, "flags affect other mounts", -EPERM);
 	if (authority->is_root)
 		cleared = default_flags & caller->flag_mask & ~caller->flags;
-	/* There is only one setting for access times: the caller's, if there is one. */
+	/* The access time flags exclude each other. Those of the caller take precedence. */
 	if (caller->flag_mask & ACCESS_TIME_FLAGS)
 		requested &= ~(uint32_t)ACCESS_TIME_FLAGS;
 	*flagsp = requested | caller->flags | (default_flags & ~cleared);

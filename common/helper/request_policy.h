@@ -39,10 +39,10 @@ int request_policy_filter_kernel_options(const struct authority *authority, cons
 					 bool fuseblk, char **listp, const char **reason);
 
 /*
- * Select the options for the mount table from OPTIONS, the service's list: those for user space
- * that the command line contains too, except options with a comma, quote or backslash. For a user,
- * also except those that select the program or the user of umount(8). Store the list, which the
- * caller frees, in *LISTP; NULL if it is empty.
+ * Select the options for the mount table from OPTIONS, the service's list. An option is selected if
+ * it is for user space, is also on the command line, and contains no comma, quote or backslash. If
+ * the caller is not root, user=, uhelper= and helper= are not selected either. Store the list,
+ * which the caller frees, in *LISTP; NULL if it is empty.
  */
 int request_policy_filter_table_options(const struct authority *authority, const char *options,
 					char **listp, const char **reason);

@@ -11,6 +11,6 @@
 /*
  * Run the session to its end: handshake, requests, goodbye, and attaching of the mount.
  * Return 0 if the filesystem is mounted; or a negative errno, and nothing is mounted.
- * SESSION->reason is the reason of the failure or, with 0, a warning for the caller, or "".
+ * On failure SESSION->reason is the reason. On success it is a warning for the caller, or "".
  */
 int session_run(struct session *session);

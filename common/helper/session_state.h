@@ -17,7 +17,8 @@ struct session {
 	struct channel channel; /* connected */
 	const struct mount_args *args;
 	const struct authority *authority;
-	const char *absolute_source; /* if the source is a relative path, else NULL */
+	const char *absolute_source; /* absolute path of a relative source; NULL if the source is
+					not relative */
 	int mountpoint;              /* O_PATH */
 	mode_t mountpoint_mode;      /* st_mode */
 	unsigned int first_reply_timeout_s;

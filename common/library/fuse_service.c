@@ -19,7 +19,7 @@
 struct fuse_service {
 	struct service *service;
 	mode_t mountpoint_format; /* required type of the mountpoint, or 0 */
-	struct options *noted;    /* of the last session that was created, or NULL */
+	struct options *noted;    /* options of the last session that was created, or NULL */
 };
 
 /*

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The life of a service with libfuse's high-level API, as in fuse_main(). */
+/*
+ * A service with libfuse's high-level API, from the parsing of arguments to the unmount, like
+ * fuse_main().
+ */
 #define FUSE_USE_VERSION 319
 
 #include "fuse_service.h"
@@ -33,7 +36,10 @@ static int serve(struct fuse *fuse, const struct fuse_cmdline_opts *opts)
 	if (!config)
 		return -ENOMEM;
 	fuse_loop_cfg_set_clone_fd(config, (unsigned int)opts->clone_fd);
-	/* libfuse 3.12 and later warn about their own default, UINT_MAX. */
+	/*
+	 * Do not pass on libfuse's default, UINT_MAX: libfuse 3.12 and later print a warning for
+	 * it.
+	 */
 	if (opts->max_idle_threads != UINT_MAX)
 		fuse_loop_cfg_set_idle_threads(config, opts->max_idle_threads);
 	fuse_loop_cfg_set_max_threads(config, opts->max_threads);

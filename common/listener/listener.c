@@ -35,8 +35,10 @@
 
 struct listener;
 
-/* A descriptor in the epoll set and the function to call when it is readable. It is the first
- * member of the struct that the function works on. */
+/*
+ * The function to call when a file descriptor in the epoll set is readable. This is the first
+ * member of the struct that the function works on.
+ */
 struct event_source {
 	int (*handle)(struct listener *listener, struct event_source *source);
 };
@@ -46,8 +48,8 @@ struct service_socket {
 	const struct service_config *config;
 	int fd;
 	char *path;
-	struct stat status;  /* of PATH, so that no other socket is removed */
-	int64_t next_report; /* of a refused mount, see deadline.h */
+	struct stat status;  /* of the socket at PATH, to recognize it before it is removed */
+	int64_t next_report; /* time of the next message about a refused mount, see deadline.h */
 };
 
 /* An element of the list of running services. */
@@ -176,7 +178,9 @@ static int accept_connection(struct listener *listener, struct event_source *sou
 	if (error < 0) {
 		struct timespec pause = { .tv_nsec = RETRY_PAUSE_NS };
 
-		/* Go on: other programs may release what is missing. */
+		/*
+		 * Do not exit: file descriptors, memory or processes may be available again later.
+		 */
 		diag_warning("%s: cannot start a service: %s", socket->config->type,
 			     strerror(-error));
 		while (nanosleep(&pause, &pause) < 0 && errno == EINTR)
@@ -225,7 +229,7 @@ static void ignore_signal(int number)
 	(void)number;
 }
 
-/* Send SIGALRM to this process every MICROSECONDS, or no more if it is 0. */
+/* Send SIGALRM to this process every MICROSECONDS; 0 stops it. */
 static void set_close_timeout(long microseconds)
 {
 	const struct timeval time = { .tv_usec = microseconds };

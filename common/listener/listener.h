@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The main loop of fsvc-listen: a service manager in one process. It listens on the sockets of all
- * configured types and starts a contained service for each connection.
+ * configured types and starts a sandboxed service for each connection.
  */
 #pragma once
 

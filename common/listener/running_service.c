@@ -38,7 +38,9 @@ static int make_argv(const struct service_config *config, const struct peer *pee
 	strv_add(argv, config->is_root_filesystem ? SURVIVING_BROKER : "fsvc-open");
 	if (config->broker_options.argv)
 		strv_add_all(argv, (const char *const *)config->broker_options.argv);
-	/* fsvc-open checks its sandbox itself. The administrator has allowed layers to be missing.
+	/*
+	 * fsvc-open refuses to run if its sandbox is incomplete. Here the administrator has allowed
+	 * that layers are missing (--allow-missing).
 	 */
 	if (!is_complete)
 		strv_add(argv, "--uncontained");
@@ -152,9 +154,10 @@ become_service(struct service_context *context, const struct service_config *con
 /*
  * Create the socket pair for the output of a service. The caller owns *READERP and *WRITERP.
  *
- * A pipe would let the service block the listener: it could splice(2) a page of a file on a FUSE
- * filesystem into it, whose server never delivers the page, and read(2) of the pipe would wait for
- * it and ignore SIGKILL. The socket accepts no descriptors (Linux 6.16).
+ * This is not a pipe, because a service could block the listener through a pipe. It could splice(2)
+ * a page of a file into the pipe, from a FUSE filesystem whose server never delivers the page. The
+ * listener's read(2) would then wait for that page and ignore SIGKILL. The socket accepts no file
+ * descriptors (Linux 6.16).
  */
 static int open_log(int *readerp, int *writerp)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One running service: the contained processes behind one connection. The first of them is
+ * One running service: the sandboxed processes behind one connection. The first of them is
  * fsvc-open, or a server that speaks the protocol itself.
  */
 #pragma once
@@ -23,8 +23,8 @@ struct peer {
 
 /* Shared by all services of a listener. */
 struct service_context {
-	struct sandbox sandbox;       /* from sandbox_open() */
-	int program;                  /* descriptor of this executable, to run it as fsvc-open */
+	struct sandbox sandbox; /* from sandbox_open() */
+	int program;            /* file descriptor of this executable, to execute it as fsvc-open */
 	uint32_t missing_layers;      /* not applied, see sandbox.h */
 	unsigned int started;         /* number of services started so far */
 	struct service_log_quota log; /* log lines of all services together */
@@ -50,8 +50,8 @@ int running_service_start(struct service_context *context, const struct service_
 			  const struct peer *peer, int connection, struct running_service *service);
 
 /*
- * Log it if a signal killed the service, by STATUS of waitpid(2), and release what SERVICE owns.
- * Call it after the first process of the service has exited.
+ * Release the resources of SERVICE after its first process has exited. STATUS is the wait status
+ * (waitpid(2)); if a signal killed the process, print that to the log.
  */
 void running_service_end(struct service_context *context, struct running_service *service,
 			 int status);

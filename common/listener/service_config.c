@@ -63,7 +63,10 @@ report(const char *origin, const char *format, ...)
 		diag_usage_error("%s", text);
 }
 
-/* Find the option of ARGUMENT, and its value in *VALUEP: NULL if there is none. */
+/*
+ * Return the option that ARGUMENT sets, or NULL. Store its value, or NULL if it has none, in
+ * *VALUEP.
+ */
 static const struct config_option *find_option(const char *argument, const char **valuep)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(config_options); i++) {

@@ -22,7 +22,7 @@ struct service_log_quota {
 
 struct service_log {
 	int fd;        /* nonblocking end of the socket; service_log_close() closes it */
-	char name[64]; /* of the service, in front of each line */
+	char name[64]; /* name of the service, printed at the beginning of each line */
 
 	char line[SERVICE_LOG_LINE]; /* the incomplete last line */
 	size_t used;

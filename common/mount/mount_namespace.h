@@ -3,8 +3,9 @@
 #pragma once
 
 /*
- * Enter the mount namespace NAME, a process ID or a file (setns(2)), and change to the directory
- * with the path of the current working directory. Call this before any path is opened. No privilege
- * is raised: only root can do this. Return 0, or a negative errno after printing a message.
+ * Enter the mount namespace NAME, a process ID or a file (setns(2)), and make the directory there
+ * with the path of the current working directory the working directory. Fail if it does not exist.
+ * Call this before any path is opened. No privilege is raised: only root can do this. Return 0, or
+ * a negative errno after printing a message.
  */
 int mount_namespace_enter(const char *name);

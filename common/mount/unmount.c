@@ -21,7 +21,10 @@
 #define SYS_pidfd_open 434 /* Linux 5.3, the same on every architecture */
 #endif
 
-/* The poll interval if the kernel has no file descriptor for the event. */
+/*
+ * The delay of the progress message, and the poll interval if the kernel has no file descriptor for
+ * the event.
+ */
 #define PROGRESS_AFTER_S 2
 #define POLL_INTERVAL_MS 100
 

@@ -36,10 +36,10 @@ enum {
 };
 
 /*
- * Unmount and remove the entry in utab. FLAGS are UNMOUNT_*; umount2(2) has them since Linux
- * 2.6.34. For fuseblk the kernel may then still wait for the device and the server. A worker
- * process waits for that, even if this process exits. Return 0; -EBUSY; -ESTALE if another mount
- * has taken its mountpoint; or an error of umount2(2).
+ * Unmount and remove the entry in utab. FLAGS are UNMOUNT_*; UMOUNT_NOFOLLOW (Linux 2.6.34) is
+ * always added. umount2(2) of a fuseblk mount waits until the device and the server have answered.
+ * A worker process makes the call, so that this process can exit earlier. Return 0; -EBUSY; -ESTALE
+ * if the mount is no longer the topmost on its mountpoint; or an error of umount2(2).
  */
 int unmount_run(struct unmount *unmount, int flags);
 

@@ -42,7 +42,10 @@
 #define LOCK_TIMEOUT_S   5
 #define LOCK_INTERVAL_NS 2000000
 
-/* A change: an entry to add; or, to remove, a target and an option of the entry. */
+/*
+ * A change of the table. If REMOVE is false, add ENTRY. If REMOVE is true, remove the last entry
+ * with the target and, unless it is NULL, the option of ENTRY.
+ */
 struct table_change {
 	const struct utab_entry *entry;
 	bool remove;
@@ -139,7 +142,7 @@ static int list_targets(struct strv *targets)
 	return 0;
 }
 
-/* Return true if LINE is an entry of ours for a path that is not a mountpoint. */
+/* Return true if LINE is an entry that fsvc wrote for a path that is not a mountpoint. */
 static bool is_stale(const char *line, const struct strv *targets)
 {
 	_cleanup_free_ char *target = get_value(line, " TARGET=");
@@ -150,8 +153,8 @@ static bool is_stale(const char *line, const struct strv *targets)
 
 /*
  * Copy the lines of OLD except line number SKIPPED and, if TARGETS is not empty, stale ones. Return
- * 0 or a negative errno: if the caller has limited the memory, a failed getline(3) looks like the
- * end of the file.
+ * 0 or a negative errno. getline(3) also fails if the caller has set a low memory limit; this is
+ * not taken for the end of the file.
  */
 static int copy_lines(FILE *old, FILE *table, size_t skipped, const struct strv *targets)
 {
@@ -193,8 +196,8 @@ static int write_table(FILE *table, const struct table_change *change)
 }
 
 /*
- * Replace the table by rename(2). The lock is held, so an existing new table is left from a killed
- * process.
+ * Replace the table by rename(2). The caller holds the lock, so if the new file exists, a killed
+ * process has left it.
  */
 static int replace_table(const struct table_change *change)
 {

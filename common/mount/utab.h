@@ -4,14 +4,14 @@
  * umount(8) and findmnt(8) use (x-systemd.automount, nofail, ...) and the process ID of the server,
  * for which fsvc-umount waits.
  *
- * libmount itself is not used: the table is written for each mount, for users by a root process.
- * libmount needs as much time as everything else and more memory, has ten times the code of this
- * program, and waits without a limit for a lock that any user can hold.
+ * libmount is not used to write it. It has ten times the code of this program, which would run with
+ * root's user ID for each mount of a user. It would double the time of a mount, needs more memory,
+ * and waits without a limit for a lock that any user can hold.
  *
  * If the build option mount_table is false, nothing is recorded or found.
  *
- * The table belongs to root. For other callers it is written by a child process with root's user ID
- * and no capability.
+ * Only root can write the table. If the caller is not root, a child process with root's user ID and
+ * no capability writes it.
  */
 #pragma once
 

@@ -24,7 +24,7 @@
  */
 #define UMOUNT_HELPER_OPTION "uhelper=fuse"
 
-/* The maximum options of a user: the table is in memory, and every user reads it. */
+/* The maximum length of a user's options: the table is in memory, and every user reads it. */
 #define MAX_USER_OPTIONS 4096
 
 static int add_user_option(char **list)
@@ -68,7 +68,9 @@ static int find_target(int mountpoint, char **targetp)
 	char target[PATH_MAX];
 	int error = fd_current_path(mountpoint, target);
 
-	/* The check comes second: a mount that exists after reading the path existed before. */
+	/*
+	 * Check after reading the path: a mount that is found now was there when the path was read.
+	 */
 	if (error == 0)
 		error = mountinfo_find_by_fd(mountpoint, &parent);
 	if (error < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The utab entry of a new mount: the caller's options, the server for which fsvc-umount waits, the
- * owner that umount(8) needs, and the option that makes systemd unmount in time.
+ * owner that umount(8) needs, and the option _netdev, which makes systemd unmount before it stops
+ * the service.
  */
 #pragma once
 

@@ -12,9 +12,9 @@ struct listed_mount {
 	char *source, *target;
 	char *type;            /* without "fuse." */
 	char *user;            /* name of the user who mounted it, or the ID */
-	int64_t uid;           /* of the same user */
+	int64_t uid;           /* user ID of the same user */
 	struct process server; /* as recorded, running or not */
-	int64_t pid;           /* of the server, if it is running */
+	int64_t pid;           /* process ID of the server, if it is running */
 	char *unit;            /* systemd unit of the server */
 	int64_t memory;        /* resident bytes of the server and its descendants */
 	char *since;           /* start of the server: 2026-11-24T18:00:00+01:00 */

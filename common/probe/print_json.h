@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A table as JSON: an object with one list. Keys are the names of the columns in lower case. An
- * unknown value is null, also an unknown list: libsmartcols (2.38) would print [null] for it, and
- * the same for an empty list.
+ * A table as JSON: an object with one list. Keys are the names of the columns in lower case.
+ * Unknown values are null. libsmartcols (2.38) is not used: for a list that is unknown or empty it
+ * prints [null].
  */
 #pragma once
 

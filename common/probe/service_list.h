@@ -46,15 +46,16 @@ struct service_list {
 };
 
 /*
- * Load the list. SYSTEMD: a connection to ask for units, or NULL. MOUNTS: to count.
- * Return 0 or a negative errno; service_list_free() releases LIST in any case.
+ * Load the list. SYSTEMD is a connection, to read the properties of units, or NULL. MOUNTS is used
+ * to count the mounts of each service.
+ * Return 0 or a negative errno. In all cases the caller releases LIST with service_list_free().
  */
 int service_list_load(struct service_list *list, struct systemd *systemd,
 		      const struct mount_list *mounts);
 
 /*
  * Connect to all selected services at the same time, which starts them; complete the handshake, and
- * disconnect, so that nothing is mounted. All have SECONDS to answer.
+ * disconnect, so that nothing is mounted. SECONDS is the time limit for all of them together.
  * Return 0 if all succeeded, or the negative errno of the first failure.
  */
 int service_list_handshake(struct service_list *list, unsigned int seconds);

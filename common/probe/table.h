@@ -60,10 +60,10 @@ struct table_selection {
 };
 
 /*
- * Select the columns in LIST, names in any case, separated by commas. If LIST begins with '+', they
- * are added to the columns of SETS; if LIST is NULL, only the columns of SETS are selected. Return
- * 0; or -EINVAL if a name is unknown or too many columns are selected: *WRONGP then points to the
- * name in LIST.
+ * Select the columns in LIST, a list of names separated by commas, in upper or lower case. If LIST
+ * begins with '+', they are added to the columns of SETS; if LIST is NULL, only the columns of SETS
+ * are selected. Return 0; or -EINVAL if a name is unknown or too many columns are selected: *WRONGP
+ * then points to the name in LIST.
  */
 int table_select(const struct table_column *columns, unsigned int sets, const char *list,
 		 struct table_selection *selection, const char **wrongp);

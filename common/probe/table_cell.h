@@ -18,6 +18,6 @@ bool table_cell_is_number(enum table_type type);
  */
 char *table_cell_text(const struct table_column *column, const void *row, enum table_style style);
 
-/* Return the colour of COLUMN with TEXT, an escape sequence; NULL for the default colour. */
+/* Return the escape sequence of the colour for TEXT in COLUMN; NULL for the default colour. */
 const char *table_cell_colour(const struct table *table, const struct table_selection *selection,
 			      const struct table_column *column, const char *text);

@@ -216,7 +216,7 @@ int64_t unit_report_exposure(const char *service)
 	close_fd(pipe_fds[0]);
 	if (pid <= 0)
 		return -1;
-	/* It has closed its output, or takes too long. */
+	/* The tool has closed its output, or has reached the time limit. */
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	rating = strstr(text, RATING);

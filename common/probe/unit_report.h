@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * A report on the sandbox of a systemd service unit, in words.
- */
+/* A report on the sandbox of a systemd service unit, as text for the user. */
 #pragma once
 
 #include "probe/systemd.h"
@@ -9,8 +7,9 @@
 #include <stdint.h>
 
 /*
- * Describe the sandbox of SERVICE, a template unit. *CLOSEDP: what it denies; *OPENP: what it
- * leaves open; one line each. The caller frees both. Both are NULL if the unit cannot be loaded.
+ * Describe the sandbox of SERVICE, a template unit. Store the restrictions in *CLOSEDP and the
+ * missing restrictions in *OPENP, one per line. The caller frees both. Both are NULL if the unit
+ * cannot be loaded.
  * Return 0 or a negative errno.
  */
 int unit_report_describe(struct systemd *systemd, const char *service, char **closedp,

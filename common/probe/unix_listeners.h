@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The listening sockets of the protocol's kind, AF_UNIX and SOCK_SEQPACKET, in this network
+ * The listening AF_UNIX sockets of type SOCK_SEQPACKET, which the protocol uses, in this network
  * namespace. No connection is made.
  *
  * Sockets are identified by the inode of their file (sock_diag(7)). /proc/net/unix only has the

@@ -133,8 +133,8 @@ int channel_connect(struct channel *channel, const char *path)
 	memcpy(address.sun_path, path, strlen(path) + 1);
 
 	/*
-	 * The socket never blocks: the other side decides when it reads, and this side how long it
-	 * waits.
+	 * The socket is nonblocking: the other side could delay a blocking call without limit.
+	 * wait_for() waits, until the deadline.
 	 */
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)

@@ -46,7 +46,10 @@ static bool is_in_progress(const struct handshake *handshake)
 	return handshake->error == NOT_CONNECTED || handshake->error == NOT_ANSWERED;
 }
 
-/* The deadline has already passed, so that no call waits for a single service. */
+/*
+ * The deadline of each channel has already passed: calls return -ETIMEDOUT instead of waiting, and
+ * one poll(2) waits for all services.
+ */
 static void begin_handshake(struct handshake *handshake)
 {
 	handshake->channel =

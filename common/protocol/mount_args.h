@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The command line of a mount: SOURCE MOUNTPOINT [-t TYPE] [-o OPTIONS] [server's arguments]. The
- * helper parses the caller's and fsvc-open the helper's; both must understand it alike.
+ * helper parses the caller's command line. fsvc-open parses the same arguments, which the helper
+ * sends, and must come to the same result.
  */
 #pragma once
 

@@ -97,7 +97,10 @@ static int reply_to_hello(struct service *service)
 		return error;
 	if (hello.min_version > WIRE_VERSION || hello.max_version < WIRE_VERSION)
 		return -EPROTONOSUPPORT;
-	/* An unknown permission may be one that must not be ignored. */
+	/*
+	 * Fail for an unknown flag: a later version may use it for a restriction that must not be
+	 * ignored.
+	 */
 	if (hello.flags & ~(uint32_t)WIRE_HELLO_ALL)
 		return -EINVAL;
 	service->granted = hello.flags;

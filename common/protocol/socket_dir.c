@@ -28,8 +28,8 @@ static void read_numbers(const char *path, long long *numbers, size_t count)
 }
 
 /*
- * Return true if OWNER is the ID that a user namespace shows for all users outside of it. In a
- * namespace without the system's root, root has that ID.
+ * Return true if OWNER is the overflow user ID (user_namespaces(7)) in a user namespace: the owner,
+ * perhaps the system's root, is a user outside the namespace.
  */
 static bool is_outside_namespace(uid_t owner)
 {
@@ -50,7 +50,10 @@ static int check_directory(const char **reason)
 	if (S_ISDIR(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
 		if (status.st_uid == 0)
 			return 0;
-		/* Only root outside the namespace could have created sockets here. */
+		/*
+		 * The owner is outside the user namespace. It may be root, but this cannot be
+		 * verified here: act as if no service existed.
+		 */
 		if (is_outside_namespace(status.st_uid))
 			return -ENOENT;
 	}

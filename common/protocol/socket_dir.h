@@ -13,10 +13,11 @@
 
 /*
  * Find the socket for SUBTYPE and check that root owns it and its directory, and that only root can
- * write to the directory. Store its path, which the caller frees, or NULL in *PATHP, also on
- * failure. Store the reason why it is not trusted, or NULL, in *REASON. Return 0; -ENOENT, also in
- * a user namespace in which root does not exist; -EPERM if the socket is not trusted;
- * -ENAMETOOLONG; or -ENOMEM.
+ * write to the directory.
+ * Store in *PATHP the path, which the caller frees; it may be set on failure too, or NULL. Store in
+ * *REASON why the socket is not trusted, or NULL.
+ * Return 0; -ENOENT, also in a user namespace in which root does not exist; -EPERM if the socket is
+ * not trusted; -ENAMETOOLONG; or -ENOMEM.
  */
 int socket_dir_find(const char *subtype, char **pathp, const char **reason);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The sandbox of one service, as a table of layers in sandbox.c. The layers are applied in the
- * order of the table. Together they give what units/10-sandbox.conf asks of systemd.
+ * order of the table. Together they have the same effect as units/10-sandbox.conf with systemd.
  */
 #pragma once
 
@@ -18,9 +18,9 @@ struct sandbox {
 	char *const *paths;      /* extra paths to show, NULL-terminated; or NULL */
 	const char *cgroup_name; /* name of the service's cgroup, unique */
 
-	/* Descriptors of the system, opened by sandbox_open(). */
+	/* File descriptors opened by sandbox_open() outside the sandbox. */
 	int proc;
-	int process_namespace; /* the caller's; -1 if the kernel has none */
+	int process_namespace; /* process namespace of the caller; -1 if the kernel has none */
 	int cgroup;            /* parent of the services' cgroups, or -1 */
 
 	/* State. */
@@ -50,8 +50,8 @@ extern const size_t sandbox_layer_count;
 bool sandbox_has_required_layers(uint32_t missing);
 
 /*
- * Open what the layers need of the system. SANDBOX must be SANDBOX_NONE except for the members that
- * the caller sets; sandbox_close() releases it.
+ * Open the files of the system that the layers need. SANDBOX must be SANDBOX_NONE except for the
+ * members that the caller sets; sandbox_close() releases it.
  * Return 0 or a negative errno.
  */
 int sandbox_open(struct sandbox *sandbox);

@@ -96,8 +96,9 @@ static int open_hierarchy(void)
 }
 
 /*
- * Return true if the process that created the cgroup NAME no longer exists. Its ID is the first
- * number in NAME. An empty cgroup of a running listener may be about to be entered.
+ * Return true if the process that created the cgroup NAME no longer exists. Its process ID is the
+ * first number in NAME. While that process exists, an empty cgroup must stay: a new service may be
+ * about to enter it.
  */
 static bool creator_has_ended(const char *name)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Resource limits of a contained service: setrlimit(2) for each process, and a cgroup (version 2)
+ * Resource limits of a sandboxed service: setrlimit(2) for each process, and a cgroup (version 2)
  * for all its processes together, if the kernel provides one.
  */
 #pragma once
@@ -11,8 +11,11 @@
 struct limits {
 	uint64_t memory; /* bytes */
 	unsigned int processes;
-	/* The service serves the root filesystem and runs with user ID 0. The kernel counts some
-	 * resources by user: they are not limited then, because root shares them. */
+	/*
+	 * The service serves the root filesystem and runs with user ID 0. The number of open files
+	 * is then not limited, because the kernel compares this limit also with a number that it
+	 * counts for all processes of root.
+	 */
 	bool keep_root_user;
 };
 

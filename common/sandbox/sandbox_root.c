@@ -26,7 +26,7 @@
 /* Flags of the original mount that a read-only bind mount keeps (ST_* have the values of MS_*). */
 #define KEPT_FLAGS (MS_NOEXEC | MS_NOATIME | MS_NODIRATIME)
 
-/* Shown if they exist. */
+/* The paths of the system that are shown in the sandbox if they exist. */
 static const char *const default_paths[] = {
 	"/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime",
 };
@@ -36,7 +36,7 @@ static const char *const default_paths[] = {
 static const char *const empty_directories[] = { "dev",  "etc", "fsvc", "fsvc/mountpoint",
 						 "proc", "run" };
 
-/* All have the major number 1. */
+/* The devices in /dev, all with major number 1. */
 static const struct {
 	const char *path;
 	unsigned int minor;

@@ -52,7 +52,7 @@
 
 /* clang-format off */
 static const struct syscall_filter_rule allowed[] = {
-	/* memory: never writable and executable, not even one after the other */
+	/* memory: not writable and executable, and writable memory cannot become executable */
 	ALLOW(brk), ALLOW(madvise), ALLOW(membarrier), ALLOW(mincore), ALLOW(mlock), ALLOW(mlock2), ALLOW(mlockall),
 	ALLOW(mremap), ALLOW(msync), ALLOW(munlock), ALLOW(munlockall), ALLOW(munmap), ALLOW(get_mempolicy),
 #ifdef SYS_mmap
@@ -103,7 +103,10 @@ static const struct syscall_filter_rule allowed[] = {
 	ALLOW(rseq),
 #endif
 
-	/* its own processes; the flags of clone3 are in memory, which a filter cannot read */
+	/*
+	 * processes and threads; clone3 fails, because its flags are in memory, which a filter
+	 * cannot read
+	 */
 	ALLOW_IF(clone, CLONE_FLAGS, NAMESPACES, 0), ALLOW_IF(unshare, 0, NAMESPACES | CLONE_NEWTIME, 0),
 #ifdef SYS_clone3 /* 5.3 */
 	{ .number = SYS_clone3, .action = FAIL_WITH(ENOSYS) },
@@ -126,12 +129,12 @@ static const struct syscall_filter_rule allowed[] = {
 	ALLOW(pidfd_send_signal),
 #endif
 
-	/* information about the system and the process; 0xffffffff queries the personality */
+	/* information about the system and the process; personality(0xffffffff) is a query */
 	ALLOW(getrandom), ALLOW(sysinfo), ALLOW(uname), ALLOW(capget),
 	ALLOW(getuid), ALLOW(geteuid), ALLOW(getgid), ALLOW(getegid), ALLOW(getgroups), ALLOW(getresuid), ALLOW(getresgid),
 	ALLOW_IF(personality, 0, 0xffffffff, 0), ALLOW_IF(personality, 0, 0xffffffff, 0xffffffff),
 
-	/* the connection that it already has, and socket pairs */
+	/* sockets that are already open, and new socket pairs */
 	{ .number = SYS_socket, .action = FAIL_WITH(EAFNOSUPPORT) },
 	ALLOW_IF(socketpair, 0, 0xffffffff, AF_UNIX), ALLOW(shutdown), ALLOW(getsockname), ALLOW(getpeername), ALLOW(getsockopt), ALLOW(setsockopt),
 	ALLOW(sendto), ALLOW(sendmsg), ALLOW(sendmmsg), ALLOW(recvfrom), ALLOW(recvmsg), ALLOW(recvmmsg),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The system calls that a contained service may make: those that units/10-sandbox.conf allows,
+ * The system calls that a sandboxed service may make: those that units/10-sandbox.conf allows,
  * minus those that no filesystem server needs.
  */
 #pragma once

@@ -19,8 +19,11 @@
 #define LAST_USER  65519
 #define USER_COUNT (LAST_USER - FIRST_USER + 1)
 
-/* Set USED[N] for each user ID FIRST_USER + N that a process has. /proc/PID belongs to the
- * effective user of the process, whatever hidepid= hides. */
+/*
+ * Set USED[N] for each user ID FIRST_USER + N that a process has. The owner of /proc/PID is the
+ * effective user ID of the process. If /proc is mounted with hidepid=, it shows only processes that
+ * this one may trace (CAP_SYS_PTRACE).
+ */
 static int find_used(int proc, bool used[USER_COUNT])
 {
 	_cleanup_directory_ DIR *directory = NULL;
@@ -44,8 +47,8 @@ static int find_used(int proc, bool used[USER_COUNT])
 }
 
 /*
- * Lock the user ID FIRST_USER + USER. Return the lock; -EAGAIN if it is locked or in use, and
- * update USED then; or another negative errno.
+ * Lock the user ID FIRST_USER + USER. Return the file descriptor of the lock; -EAGAIN if the ID is
+ * locked, or in use, which also updates USED; or another negative errno.
  */
 static int lock_user(int proc, unsigned int user, bool used[USER_COUNT])
 {
@@ -65,8 +68,10 @@ int sandbox_user_choose(int proc, uid_t *uidp, int *lockp)
 	bool used[USER_COUNT] = { false };
 	unsigned int start = 0;
 
-	/* Start anywhere: a service must not get the ID of the previous one, and with it what that
-	 * one left behind. */
+	/*
+	 * Start at a random ID: a service should not get the ID of an earlier service, and with it
+	 * access to the objects that one left behind.
+	 */
 	if (getrandom(&start, sizeof(start), GRND_NONBLOCK) < 0)
 		start = (unsigned int)getpid();
 	for (unsigned int i = 0; i < USER_COUNT; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The user ID of a contained service: one that no other process has.
+ * The user ID of a sandboxed service: one that no other process has.
  */
 #pragma once
 
