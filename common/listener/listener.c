@@ -6,7 +6,7 @@
 #include "base/deadline.h"
 #include "base/diag.h"
 #include "base/interrupt.h"
-#include "listener/subuid.h"
+#include "listener/user_limit.h"
 #include "protocol/channel.h"
 #include "protocol/socket_dir.h"
 
@@ -126,7 +126,7 @@ static bool limit_is_reached(const struct listener *listener, struct service_soc
 		if (entry->service.config != config)
 			continue;
 		total++;
-		own += entry->service.counted_uid == uid;
+		own += entry->service.limit_uid == uid;
 	}
 	if (total < config->max_mounts && own < config->max_mounts_per_user)
 		return false;
@@ -146,8 +146,8 @@ static int start_service(struct listener *listener, struct service_socket *socke
 	if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
 		return -errno;
 	peer = (struct peer){ credentials.pid, credentials.uid,
-			      subuid_counted_uid(subuid_table, credentials.uid) };
-	if (limit_is_reached(listener, socket, peer.counted_uid))
+			      user_limit_uid(subuid_table, credentials.uid) };
+	if (limit_is_reached(listener, socket, peer.limit_uid))
 		return 0;
 	entry = calloc(1, sizeof(*entry));
 	if (!entry)

@@ -191,7 +191,7 @@ int running_service_start(struct service_context *context, const struct service_
 
 	if (error < 0)
 		return error;
-	*service = (struct running_service){ .config = config, .counted_uid = peer->counted_uid };
+	*service = (struct running_service){ .config = config, .limit_uid = peer->limit_uid };
 	service->log.total_quota = &context->log;
 	running_service_name_cgroup(context, service->cgroup_name);
 	context->sandbox.cgroup_name = service->cgroup_name;

@@ -18,7 +18,7 @@
 struct peer {
 	pid_t pid;
 	uid_t uid;
-	uid_t counted_uid; /* the user whose limits apply, see subuid.h */
+	uid_t limit_uid; /* the user whose limits apply, see user_limit.h */
 };
 
 /* Shared by all services of a listener. */
@@ -32,7 +32,7 @@ struct service_context {
 
 struct running_service {
 	const struct service_config *config;
-	uid_t counted_uid;
+	uid_t limit_uid;
 	pid_t pid; /* of the first process */
 	char cgroup_name[CGROUP_NAME_SIZE];
 	struct service_log log;

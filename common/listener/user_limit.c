@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "listener/subuid.h"
+#include "listener/user_limit.h"
 
 #include "base/cleanup.h"
 
-uid_t subuid_counted_uid(FILE *table, uid_t user)
+uid_t user_limit_uid(FILE *table, uid_t user)
 {
 	_cleanup_free_ char *line = NULL;
 	size_t size = 0;

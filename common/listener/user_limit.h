@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Subordinate user IDs: those that a user may assume in user namespaces (subuid(5)).
+ * The user whose mount limit applies to a caller with a subordinate user ID (subuid(5)).
  */
 #pragma once
 
@@ -12,4 +12,4 @@
  * USER, so that all IDs of a line share one limit; or USER itself if no line contains it. TABLE is
  * in the format of subuid(5), or NULL.
  */
-uid_t subuid_counted_uid(FILE *table, uid_t user);
+uid_t user_limit_uid(FILE *table, uid_t user);
