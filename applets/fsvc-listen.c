@@ -16,7 +16,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-/* Descriptors that the listener needs besides one for each service. */
+/* File descriptors that the listener needs besides one for each service. */
 #define OWN_FILES 256
 
 /*
@@ -61,8 +61,8 @@ static const char help[] =
 	"Exit status: 0 after a signal; 1 if an argument is invalid, if services cannot be sandboxed,\n"
 	"or if a system call failed.\n";
 
-/* Mark all inherited descriptors close-on-exec: an open directory would let a service leave its
- * sandbox. */
+/* Mark all inherited file descriptors close-on-exec: an open directory would let a service leave
+ * its sandbox. */
 static int close_inherited_on_exec(void)
 {
 	_cleanup_directory_ DIR *directory = opendir("/proc/self/fd");
@@ -101,8 +101,8 @@ static int parse(int argc, char **argv, struct service_configs *configs)
 	return service_configs_add(configs, argv + 1, (size_t)argc - 1, NULL);
 }
 
-/* Raise the limit of open files: each running service needs a descriptor, and the mounts of one
- * type must not use up the descriptors of another. */
+/* Raise the limit of open files: each running service needs a file descriptor, and the mounts of
+ * one type must not use up the file descriptors of another. */
 static void raise_file_limit(const struct service_configs *configs)
 {
 	rlim_t wanted = OWN_FILES, hard;

@@ -34,7 +34,7 @@ static bool is_system_path(const char *path)
 
 /*
  * Request PATH, which does not exist here, from the helper: the command line or the administrator
- * may have named it. Return a descriptor, owned by the caller; or a negative errno.
+ * may have named it. Return a file descriptor, owned by the caller; or a negative errno.
  */
 static int open_from_helper(struct broker *broker, const char *path, int flags)
 {

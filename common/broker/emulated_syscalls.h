@@ -2,8 +2,8 @@
 /*
  * The system calls of an unmodified server that the broker emulates, as one table in
  * emulated_syscalls.c: number, filter rule, and the function that answers. A seccomp filter
- * notifies the broker of them (seccomp_unotify(2), Linux 5.9 for descriptors). All other calls go
- * to the kernel.
+ * notifies the broker of them (seccomp_unotify(2), Linux 5.9 for file descriptors). All other calls
+ * go to the kernel.
  */
 #pragma once
 
@@ -21,7 +21,7 @@ struct emulated_syscall {
 	int number; /* SYS_* */
 	enum emulation emulation;
 	int flags_arg;     /* NOTIFY_IF_PATH: index of the argument with AT_* flags */
-	int directory_arg; /* index of the directory descriptor, or -1: the path has none */
+	int directory_arg; /* index of the directory file descriptor, or -1: the path has none */
 	int path_arg;      /* index of the path, or -1: the call has none */
 	int detail_arg;    /* index of the argument that ANSWER gets as DETAIL */
 	/* Answer NOTIFICATION. PATH is absolute and normalized, see path_argument.h. */

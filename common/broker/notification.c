@@ -109,7 +109,7 @@ void notification_answer_fd(const struct notification *notification, int fd, int
 	if (copy >= 0)
 		return;
 	if (errno == EINVAL) {
-		/* Before Linux 5.14, adding the descriptor and answering are two steps. */
+		/* Before Linux 5.14, adding the file descriptor and answering are two steps. */
 		added.flags = 0;
 		copy = ioctl(notification->notify_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
 	}

@@ -123,7 +123,7 @@ static int find_fd_number(pid_t tid, const char *path)
 	return -1;
 }
 
-/* If PATH names a descriptor of the calling process, replace it by the path of the file. */
+/* If PATH names a file descriptor of the calling process, replace it by the path of the file. */
 static void resolve_fd_path(const struct notification *notification, char path[PATH_MAX])
 {
 	int number = find_fd_number(notification->pid, path);

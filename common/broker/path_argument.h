@@ -9,12 +9,12 @@
 #include <limits.h>
 
 /*
- * Read the path in argument PATH_ARG of the call. It is relative to the descriptor in argument
+ * Read the path in argument PATH_ARG of the call. It is relative to the file descriptor in argument
  * DIRECTORY_ARG, or to the working directory if DIRECTORY_ARG is negative.
  *
- * "//", "." and ".." are resolved as text. The path of a descriptor (/proc/self/fd/3, /dev/fd/3) is
- * replaced by the path of its file. Other symlinks are not followed.
- * Return 0; or a negative errno if the path cannot be read: the kernel then fails the call, too.
+ * "//", "." and ".." are resolved as text. The path of a file descriptor (/proc/self/fd/3,
+ * /dev/fd/3) is replaced by the path of its file. Other symlinks are not followed. Return 0; or a
+ * negative errno if the path cannot be read: the kernel then fails the call, too.
  */
 int path_argument_read(const struct notification *notification, int directory_arg, int path_arg,
 		       char path[PATH_MAX]);

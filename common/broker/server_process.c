@@ -38,7 +38,7 @@
 
 #define KILL_TIMEOUT_S 2
 
-/* The time for the child to install its filter and hand over the descriptor. */
+/* The time for the child to install its filter and hand over the file descriptor. */
 #define START_TIMEOUT_S 5
 
 static sigset_t handled_signals(void)
@@ -68,8 +68,8 @@ static void install_filter(const struct broker *broker, int connection)
 	channel_close(&channel);
 }
 
-/* Receive what install_filter() sends, and close CONNECTION. Return the descriptor, owned by the
- * caller, or a negative errno. */
+/* Receive what install_filter() sends, and close CONNECTION. Return the file descriptor, owned by
+ * the caller, or a negative errno. */
 static int receive_notify_fd(int connection)
 {
 	struct channel channel = { .fd = connection,

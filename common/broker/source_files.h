@@ -29,7 +29,8 @@ struct source_files {
  * Request PATH from the helper with the FLAGS of the server's open(2). REQUEST_FLAGS:
  * WIRE_REQUEST_QUIET if the helper must not report a failure to the caller. SERVICE: NULL after the
  * goodbye.
- * Return a descriptor, owned by the caller; -ENOTCONN if SERVICE is NULL; or the helper's errno.
+ * Return a file descriptor, owned by the caller; -ENOTCONN if SERVICE is NULL; or the helper's
+ * errno.
  */
 int source_files_request(struct service *service, const char *path, int flags,
 			 uint32_t request_flags);
@@ -52,8 +53,8 @@ struct source_file *source_files_find(const struct source_files *sources, const 
 
 /*
  * Open SOURCE as open(2) with FLAGS would. Without a helper the result shares its offset with other
- * descriptors of the file.
- * Return a descriptor, owned by the caller, or a negative errno.
+ * file descriptors of the file.
+ * Return a file descriptor, owned by the caller, or a negative errno.
  */
 int source_file_open(struct source_file *source, struct service *service, int flags);
 

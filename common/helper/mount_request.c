@@ -44,8 +44,8 @@ static unsigned int get_time_limit(const struct mount_args *args)
 }
 
 /*
- * Open the mountpoint once: the descriptor stays valid even if the path leads elsewhere. A user
- * could make the last component a symbolic link to a directory of another user.
+ * Open the mountpoint once: the file descriptor stays valid even if the path leads elsewhere. A
+ * user could make the last component a symbolic link to a directory of another user.
  */
 static int open_mountpoint(const struct authority *authority, mode_t *modep)
 {

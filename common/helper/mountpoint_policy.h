@@ -9,8 +9,8 @@
 #include "helper/authority.h"
 
 /*
- * Check that the caller may mount on FD, an O_PATH descriptor: a directory or a regular file. If
- * the caller is not root, it must be writable for the caller, not be in a sticky directory of
+ * Check that the caller may mount on FD, an O_PATH file descriptor: a directory or a regular file.
+ * If the caller is not root, it must be writable for the caller, not be in a sticky directory of
  * another user, and be on a filesystem that stores files, unlike /proc; and the caller must not
  * have reached the limit of mounts.
  */

@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-/* Pause after accept4(2) or fork(2) failed for lack of descriptors, memory or processes. */
+/* Pause after accept4(2) or fork(2) failed for lack of file descriptors, memory or processes. */
 #define RETRY_PAUSE_NS 100000000
 
 /*

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-/* The descriptor of a service's connection, see sd_listen_fds(3). */
+/* The file descriptor of a service's connection, see sd_listen_fds(3). */
 #define CONNECTION_FD 3
 
 /*
@@ -89,7 +89,8 @@ static int execute(const struct service_context *context, const struct service_c
 	return -errno;
 }
 
-/* Set up standard output, standard error and the connection. exec closes all other descriptors. */
+/* Set up standard output, standard error and the connection. exec closes all other file
+ * descriptors. */
 static int arrange_descriptors(int connection, int log)
 {
 	/* The connection may have one of these numbers itself. */
@@ -98,7 +99,7 @@ static int arrange_descriptors(int connection, int log)
 	if (copy < 0 || dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0 ||
 	    dup2(copy, CONNECTION_FD) < 0)
 		return -errno;
-	/* The listening socket refuses descriptors, and the connection inherits that. */
+	/* The listening socket refuses file descriptors, and the connection inherits that. */
 	return channel_accept_descriptors(CONNECTION_FD);
 }
 

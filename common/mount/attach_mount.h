@@ -20,9 +20,9 @@ struct fuse_mount {
 /* clang-format on */
 
 /*
- * Attach MOUNT to MOUNTPOINT, an O_PATH descriptor, with move_mount(2). If mount(2) has attached it
- * already, keep it.
- * Return 0, and MOUNT owns nothing; or a negative errno, and MOUNT is unchanged.
+ * Attach MOUNT to MOUNTPOINT, an O_PATH file descriptor, with move_mount(2). If mount(2) has
+ * attached it already, keep it. Return 0, and MOUNT owns nothing; or a negative errno, and MOUNT is
+ * unchanged.
  */
 int attach_mount(struct fuse_mount *mount, int mountpoint);
 

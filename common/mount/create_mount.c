@@ -173,9 +173,9 @@ static bool is_mount_of(int root, uid_t user)
 }
 
 /*
- * Open the root of the new mount by the path of the mountpoint: the descriptor of the mountpoint
- * still refers to the covered one. It is opened once, so that discard_mount() unmounts this
- * mount even if the path then leads elsewhere.
+ * Open the root of the new mount by the path of the mountpoint: the file descriptor of the
+ * mountpoint still refers to the covered one. It is opened once, so that discard_mount() unmounts
+ * this mount even if the path then leads elsewhere.
  */
 static int open_root(const char *path, uid_t user)
 {

@@ -61,8 +61,8 @@ int sandbox_limits_apply(const struct limits *limits, bool has_cgroup, int proc)
 		{ RLIMIT_DATA, limits->memory },
 		{ RLIMIT_AS, has_cgroup ? RLIM_INFINITY : limits->memory * ADDRESS_SPACE_FACTOR },
 		{ RLIMIT_NPROC, limits->processes },
-		/* The kernel also compares it with the number of descriptors that the user has in
-		 * flight in sockets (unix(7)): for root, those of all root processes. */
+		/* The kernel also compares it with the number of file descriptors that the user has
+		 * in flight in sockets (unix(7)): for root, those of all root processes. */
 		{ RLIMIT_NOFILE, limits->keep_root_user ? RLIM_INFINITY : MAX_FILES },
 		{ RLIMIT_MEMLOCK, MAX_LOCKED_BYTES },
 		{ RLIMIT_CORE, 0 },

@@ -25,7 +25,7 @@ struct limits {
  *
  * HAS_CGROUP: a cgroup limits the memory of the whole service. If it is not set, the address space
  * of each process is limited too, which includes shared memory.
- * PROC: a descriptor of the system's /proc.
+ * PROC: a file descriptor of the system's /proc.
  * Return 0 or a negative errno.
  */
 int sandbox_limits_apply(const struct limits *limits, bool has_cgroup, int proc);
@@ -34,8 +34,8 @@ int sandbox_limits_apply(const struct limits *limits, bool has_cgroup, int proc)
  * Open the parent of the services' cgroups; create it if needed. Remove the cgroups in it that a
  * listener left behind: those that are empty and whose name begins with the ID of a process that no
  * longer exists.
- * Return a descriptor, owned by the caller; or a negative errno, also if cgroup v2 does not control
- * both memory and processes on this system.
+ * Return a file descriptor, owned by the caller; or a negative errno, also if cgroup v2 does not
+ * control both memory and processes on this system.
  */
 int sandbox_limits_open_cgroup(void);
 

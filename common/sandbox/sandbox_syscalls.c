@@ -63,7 +63,7 @@ static const struct syscall_filter_rule allowed[] = {
 #endif
 	DENY_IF(mprotect, 2, PROT_EXEC),
 
-	/* descriptors */
+	/* file descriptors */
 	ALLOW(close), ALLOW(dup), ALLOW(dup3), ALLOW(fcntl), ALLOW(ioctl), ALLOW(pipe2),
 	ALLOW(read), ALLOW(readv), ALLOW(pread64), ALLOW(preadv), ALLOW(preadv2),
 	ALLOW(write), ALLOW(writev), ALLOW(pwrite64), ALLOW(pwritev), ALLOW(pwritev2),

@@ -11,7 +11,7 @@
  *
  * The ID is locked until *LOCKP is closed, in this process and in its children, so that no other
  * caller can choose it: switch to *UIDP before you close *LOCKP. Never waits.
- * PROC: a descriptor of the system's /proc.
+ * PROC: a file descriptor of the system's /proc.
  * Return 0; -EUSERS if all IDs are in use; or another negative errno.
  */
 int sandbox_user_choose(int proc, uid_t *uidp, int *lockp);
