@@ -73,7 +73,7 @@ static int set_timeout(struct parsed_args *args, const char *value)
 	if (args->is_called_by_umount)
 		return 0;
 	if (parse_seconds(value, 0, &args->timeout_s) < 0) {
-		diag_usage_error("invalid timeout '%s': expected 0 to %d seconds", value,
+		diag_usage_error("invalid argument '%s' for '-t': must be 0 to %d seconds", value,
 				 MAX_SECONDS);
 		return -EINVAL;
 	}
@@ -180,7 +180,7 @@ static int report_failure(const struct parsed_args *args, const char *target,
 	if (!args->is_quiet && error == -EBUSY) {
 		busy_processes_describe(&unmount->mount, users, sizeof(users));
 		diag_error("%s: cannot unmount: in use by %s; try 'fsvc-umount -l'", target,
-			   users[0] ? users : "a process that you may not see");
+			   users[0] ? users : "a process of another user");
 	} else if (!args->is_quiet) {
 		diag_error("%s: cannot unmount: %s", target, strerror(-error));
 	}

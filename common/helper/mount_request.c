@@ -142,7 +142,7 @@ static enum helper_exit_status mount_through_service(const struct mount_args *ar
 	enum helper_exit_status status;
 
 	if (time_limit_s == 0) {
-		diag_error("option '%s': expected 1 to %d seconds", OPTION_TIMEOUT, MAX_SECONDS);
+		diag_error("option '%s': must be 1 to %d seconds", OPTION_TIMEOUT, MAX_SECONDS);
 		return HELPER_EXIT_FAILED;
 	}
 	interrupt = interrupt_open();

@@ -167,7 +167,7 @@ static void record_mount(struct session *session, char **targetp)
 	else if (error == -ETIMEDOUT)
 		session_set_reason(
 			session,
-			"mount table locked by another process: umount will not wait for the server");
+			"mount table locked by another process: fsvc-umount will not wait for the server");
 }
 
 /* Complete the mount after the service's goodbye. */

@@ -217,10 +217,10 @@ static const char *describe_failure(const struct service_info *service, int erro
 	if (error == -ETIMEDOUT)
 		snprintf(text, size, "no answer within %u s", seconds);
 	else if (error == -EPROTO && service->version > 0)
-		snprintf(text, size, "speaks version %" PRId64 " of the protocol, not %d",
+		snprintf(text, size, "supports version %" PRId64 " of the protocol, not %d",
 			 service->version, WIRE_VERSION);
 	else if (error == -EPROTO)
-		return "does not speak the protocol";
+		return "does not support the protocol";
 	else
 		return strerror(-error);
 	return text;

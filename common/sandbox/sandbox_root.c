@@ -128,7 +128,7 @@ static int show_paths(char *const *extra_paths)
 		int error = show_path(*extra_paths);
 
 		if (error < 0) {
-			diag_error("%s: cannot show it to the service: %s", *extra_paths,
+			diag_error("%s: cannot show this path to the service: %s", *extra_paths,
 				   strerror(-error));
 			return error;
 		}

@@ -46,16 +46,16 @@ def test_probe_disconnects_after_reply_of_service(listen, run, arguments):
 
 
 INVALID_REPLIES = {
-    "other version": (protocol.last(7), 7, "speaks version 7 of the protocol, not 1"),
-    "no version": (protocol.last(0), None, "does not speak the protocol"),
-    "padding": (protocol.last(padding=1), None, "does not speak the protocol"),
-    "too short": (protocol.last()[:-1], None, "does not speak the protocol"),
-    "too long": (protocol.last() + b"x", None, "does not speak the protocol"),
-    "very long": (b"LAST" + b"x" * 65536, None, "does not speak the protocol"),
-    "control characters": (HOSTILE.encode(), None, "does not speak the protocol"),
-    "command": (protocol.open_command("/etc/shadow"), None, "does not speak the protocol"),
-    "echo of the packet": (protocol.hello(1, 1, 0), None, "does not speak the protocol"),
-    "other reply": (protocol.reply(), None, "does not speak the protocol"),
+    "other version": (protocol.last(7), 7, "supports version 7 of the protocol, not 1"),
+    "no version": (protocol.last(0), None, "does not support the protocol"),
+    "padding": (protocol.last(padding=1), None, "does not support the protocol"),
+    "too short": (protocol.last()[:-1], None, "does not support the protocol"),
+    "too long": (protocol.last() + b"x", None, "does not support the protocol"),
+    "very long": (b"LAST" + b"x" * 65536, None, "does not support the protocol"),
+    "control characters": (HOSTILE.encode(), None, "does not support the protocol"),
+    "command": (protocol.open_command("/etc/shadow"), None, "does not support the protocol"),
+    "echo of the packet": (protocol.hello(1, 1, 0), None, "does not support the protocol"),
+    "other reply": (protocol.reply(), None, "does not support the protocol"),
 }
 
 

@@ -167,7 +167,7 @@ def test_user_sees_only_own_processes_in_busy_message(user_umount, umount, run, 
         held = os.open(mountpoint, os.O_PATH)
         try:
             line = umount(mountpoint, command=user_umount).one_line()
-            assert "in use by a process that you may not see" in line
+            assert "in use by a process of another user" in line
             sleeper = run("sleep", "60", **USER, pass_fds=[held])
             line = umount(mountpoint, command=user_umount).one_line()
             assert f"in use by sleep ({sleeper.pid});" in line

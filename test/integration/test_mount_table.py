@@ -229,7 +229,7 @@ def test_message_if_server_cannot_be_recorded(attempt, others):
     with locked():
         session.service.goodbye()
         result = session.helper.wait()
-    assert result.code == 0 and "umount will not wait for the server" in result.one_line()
+    assert result.code == 0 and "fsvc-umount will not wait for the server" in result.one_line()
     session.unmount()
 
 
