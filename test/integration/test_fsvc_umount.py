@@ -142,7 +142,7 @@ def test_umount_helper_names_accept_options_of_umount(mount_without_fsvc, umount
 USAGE_ERRORS = {  # arguments: error message
     "": "missing operand", "-x /mnt": "invalid option -- 'x'", "-lx /mnt": "invalid option -- 'x'",
     "--lazy /mnt": "unrecognized option '--lazy'", "/mnt --nonsense=1": "unrecognized option '--nonsense=1'",
-    "-t": "option '-t' requires an argument", "-t x /mnt": "invalid timeout 'x'", "-t -1 /mnt": "invalid timeout '-1'",
+    "-t": "option '-t' requires an argument", "-t x /mnt": "invalid argument 'x' for '-t'", "-t -1 /mnt": "invalid argument '-1' for '-t'",
 }
 
 
