@@ -93,3 +93,12 @@ def has_module_fixture(item):
     """Return true if the test shares a module fixture with others, so that one process must run them."""
     definitions = item._fixtureinfo.name2fixturedefs.values()
     return any(found[-1].scope == "module" for found in definitions)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from scheduling import Scheduler
+
+    return Scheduler(config, log)
