@@ -29,7 +29,8 @@ MINUTE_S = 60
 # differences.
 PACKAGES = (
     "gcc", "g++", "libc6-dev", "ninja-build", "pkg-config", "libcmocka-dev", "libfuse3-dev", "libsmartcols-dev",
-    "libsystemd-dev", "python3-pytest", "fuse3", "squashfuse", "squashfs-tools", "fuse2fs", "ntfs-3g", "e2fsprogs", "util-linux", "mount",
+    "libsystemd-dev", "python3-pytest", "python3-pytest-timeout", "python3-pytest-xdist",
+    "fuse3", "squashfuse", "squashfs-tools", "fuse2fs", "ntfs-3g", "e2fsprogs", "util-linux", "mount",
     "procps", "patch", "groff", "man-db", "mandoc", "bash-completion", "fish", "zsh", "systemd", "systemd-sysv", "dbus",
 )
 RELEASES = {
