@@ -40,13 +40,13 @@ RELEASES = {
 }
 
 # Tests of races and timeouts take a third of the time, and hardly depend on the release.
-SLOW = ("test_attack_*.py", "test_waits.py")
+SLOW = ("test_attack_*.py", "test_default_timeouts.py")
 
 # Test files with a machine, except two tests that take too long for four releases.
-IN_A_MACHINE = ("test_machine.py", "test_everyday.py", "test_escape.py")
+IN_A_MACHINE = ("test_machine.py", "test_mount_commands.py", "test_escape.py")
 LEFT_OUT = "not thousand_mounts and not attacks_fail_with_installed"
 # Leave out tests with a machine, with the sandbox, and with other build options.
-WITHOUT_MACHINE = ("--no-machine", "--no-sandbox", "--ignore=test_switches.py")
+WITHOUT_MACHINE = ("--no-machine", "--no-sandbox", "--ignore=test_meson_options.py")
 ESCAPES = "test_escape.py::test_attempt_of_hostile_server_fails["
 
 VERSIONS = {"systemd": "systemd", "libfuse": "libfuse3-dev", "gcc": "gcc", "Python": "python3"}
