@@ -22,8 +22,8 @@ MACHINES = ("installed_machine", "throwaway_machine", "virtual_machine", "escape
 # A test file that contains this word uses the sandbox of fsvc-listen.
 SANDBOX = ("listener_fixtures",)
 # The files that take longest are started first, so that all processes end at about the same time.
-FIRST = ("test_releases.py", "test_newcomer.py", "test_losing_nothing.py", "test_escape.py", "test_servers.py", "test_boot.py",
-         "test_initramfs.py", "test_everyday.py", "test_waits.py", "test_attack_races.py", "test_fsvc_probe_machine.py")
+FIRST = ("test_releases.py", "test_debian_packages.py", "test_data_safety.py", "test_escape.py", "test_servers.py", "test_boot.py",
+         "test_initramfs.py", "test_mount_commands.py", "test_default_timeouts.py", "test_attack_races.py", "test_fsvc_probe_machine.py")
 
 
 def pytest_addoption(parser):

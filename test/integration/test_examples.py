@@ -14,7 +14,7 @@ from kit.manual_pages import PAGES, examples
 from kit.build_options import BUILD
 from kit.waiting import wait_for
 from kit.service_units import UNITS, add_service, blocks
-from test_everyday import HELPERS
+from test_mount_commands import HELPERS
 
 DIRECTORY = "/examples"  # the working directory of the commands
 MNT = "/mnt"

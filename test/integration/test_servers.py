@@ -68,10 +68,10 @@ def server(request, machine):
 def image(machine, server):
     """An image in a private directory, for a server with and without sandbox."""
     made = images.make_image(machine, server.kind)
-    machine.run("rm", "-rf", real_servers.PLACE)
-    machine.run("mkdir", "-p", real_servers.PLACE)
+    machine.run("rm", "-rf", real_servers.SANDBOX_DIRECTORY)
+    machine.run("mkdir", "-p", real_servers.SANDBOX_DIRECTORY)
     return machine.run("sh", "-ec", 'cp "$1" "$2" && chmod 600 "$2" && echo "$2"', "sh", made,
-                       f"{real_servers.PLACE}/{Path(made).name}").stdout.strip()
+                       f"{real_servers.SANDBOX_DIRECTORY}/{Path(made).name}").stdout.strip()
 
 
 def compare(machine, server, source):
@@ -129,7 +129,7 @@ def test_written_data_is_correct_without_sandbox(machine, server, image, result,
         since = file_trees.now()
         with real_servers.without_sandbox(machine, server, device if server.device else source):
             found = file_trees.look(machine)
-    assert file_trees.differences(file_trees.lasting(written), file_trees.lasting(found), since) == {}
+    assert file_trees.differences(file_trees.without_directory_times(written), file_trees.without_directory_times(found), since) == {}
     result["writes"] = True
 
 

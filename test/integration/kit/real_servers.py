@@ -10,7 +10,7 @@ from . import waiting
 
 UNITS = "/usr/lib/systemd/system"
 MOUNTPOINT = "/images/mnt"
-PLACE = "/fsvc"  # without a sandbox, the server uses the same paths as in the sandbox
+SANDBOX_DIRECTORY = "/fsvc"  # without a sandbox, the server uses the same paths as in the sandbox
 
 
 def command(machine, server):

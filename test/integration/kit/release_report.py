@@ -41,13 +41,13 @@ RELEASES = {
 }
 
 # Tests of races and timeouts take a third of the time, and hardly depend on the release.
-SLOW = ("test_attack_*.py", "test_waits.py")
+SLOW = ("test_attack_*.py", "test_default_timeouts.py")
 
 # Test files with a machine, except two tests that take too long for four releases.
-IN_A_MACHINE = ("test_machine.py", "test_everyday.py", "test_escape.py")
+IN_A_MACHINE = ("test_machine.py", "test_mount_commands.py", "test_escape.py")
 LEFT_OUT = "not thousand_mounts and not attacks_fail_with_installed"
 # Leave out tests with a machine, with the sandbox, and with other build options.
-WITHOUT_MACHINE = ("--no-machine", "--no-sandbox", "--ignore=test_switches.py")
+WITHOUT_MACHINE = ("--no-machine", "--no-sandbox", "--ignore=test_meson_options.py")
 ESCAPES = "test_escape.py::test_attempt_of_hostile_server_fails["
 
 VERSIONS = {"systemd": "systemd", "libfuse": "libfuse3-dev", "gcc": "gcc", "Python": "python3"}
@@ -249,28 +249,25 @@ def call(*command, env):
 # the page
 
 
-HEAD = """<!-- SPDX-License-Identifier: LGPL-2.1-or-later -->
-<!-- Made by test/releases. Do not edit. -->
-# Debian releases that were tried
+HEAD = """In each release, fsvc was built with warnings as errors, with the compiler and the libfuse of the release, and installed. The
+integration tests that need no throwaway machine were run with Python and util-linux of the release. Then systemd of the
+release was booted in a throwaway machine, and filesystems were mounted through services ({machine}). The column *escapes*
+counts attacks by a server that was taken over, in the shipped sandbox. The kernel was {kernel}, that of the host.
+[services.md](services.md) lists what older versions of systemd do not know.
 
-In each release fsvc was built with warnings as errors by its own compiler against its own libfuse, and installed; the
-integration tests that need no machine were run by its own Python and util-linux; then its own systemd was booted, as
-it is installed there, and mounted through contained services ({machine}).
-*Escapes*: what a server that was taken over tries in the shipped sandbox. The kernel was this system's: {kernel}. What
-an older systemd does not know is in [services.md](services.md).
-
-Not run there: a thousand mounts at once, the other servers of [the table](servers.md), and boots.
+The following tests were not run in the releases: a thousand mounts at once, the servers of [the table](servers.md), and
+boots.
 """
 
 
 def page(rows):
-    """Return doc/releases.md."""
+    """Return the generated text of doc/releases.md."""
     head = HEAD.format(kernel=os.uname().release.partition("-")[0], machine=", ".join(IN_A_MACHINE))
     lines = [head, line(COLUMNS), line("---" for _ in COLUMNS)]
     lines += [line(row.cells[column] for column in COLUMNS) for row in rows]
     notes = [f"- **{row.release}**: {note}" for row in rows
              for note in ([f"nothing could be tested: {row.skipped}"] if row.skipped else row.notes)]
-    return "\n".join([*lines, "", *(["What is red or was skipped:", "", *notes] if notes else ["Nothing is red."])])
+    return "\n".join([*lines, "", *(["Failed or skipped tests:", "", *notes] if notes else ["No test failed."])])
 
 
 def line(cells):

@@ -23,29 +23,30 @@ class Server(NamedTuple):
         return self.image or self.type
 
 
-OWN = "no unit is shipped: a service of your own"
+OWN = "no unit is installed; add a service of your own"
 SERVERS = [
     Server("ext2", True, "e2fsck -fn"),
     Server("ext3", True, "e2fsck -fn"),
-    Server("ext4", True, "e2fsck -fn", limits="does not write to the journal: after a crash e2fsck is due"),
-    Server("exfat", True, "fsck.exfat -n", device=True, limits="by hand it takes nothing but block devices"),
+    Server("ext4", True, "e2fsck -fn", limits="does not write to the journal; run e2fsck after a crash"),
+    Server("exfat", True, "fsck.exfat -n", device=True, limits="without fsvc, it only supports block devices"),
     Server("ntfs", True, "ntfsfix -n"),
-    Server("fat", limits="writing is experimental, by the server's own words, and so not offered"),
+    Server("fat", limits="its documentation calls writing experimental, so it is disabled"),
     Server("squashfs"),
     Server("iso9660"),
-    Server("zip", files=True, limits="writing means a new archive beside the old one, for which there is no place"),
-    Server("archive", limits="as for zip; hangs at some hard links, by hand too"),
-    Server("wim", limits="image 1 of the archive"),
+    Server("zip", files=True, limits="writing is not possible, because it needs a second archive in the same directory"),
+    Server("archive", limits="writing as for zip; hangs with some hard links, also without a sandbox"),
+    Server("wim", limits="only image 1 of the archive"),
     Server("olecf"),
-    Server("ewf", files=True, limits="goes by the ending; further segments are named by fsvc.file="),
-    Server("aff", limits="a block device has to end where the AFF file ends, by hand too"),
-    Server("raw", varies=(".info",), limits="the content of its .info file, which names the source, was not compared"),
-    Server("vdi", image="raw", varies=(".vdi", ".info"), limits="shows a raw image as a VirtualBox disk, whose content, another at each start, was not compared"),
+    Server("ewf", files=True, limits="needs the usual file extension; name further segments with fsvc.file="),
+    Server("aff", limits="a block device must have the size of the AFF file, also without a sandbox"),
+    Server("raw", varies=(".info",), limits="the contents of its .info file, which contains the path of the source, were not compared"),
+    Server("vdi", image="raw", varies=(".vdi", ".info"),
+           limits="shows a raw image as a VirtualBox disk; its contents differ at each start and were not compared"),
     Server("vhd"),
-    Server("vhdx", line="--read-only --options=-X -- vhdimount", package="libvhdi-utils", limits="by the service vhd"),
-    Server("vmdk", files=True, limits="extents are named by fsvc.file="),
+    Server("vhdx", line="--read-only --options=-X -- vhdimount", package="libvhdi-utils", limits="with the service vhd"),
+    Server("vmdk", files=True, limits="name extents with fsvc.file="),
     Server("qcow"),
-    Server("apfs", limits="tried on an empty volume: no tool to fill one was found"),
+    Server("apfs", limits="tested with an empty volume: no tool to fill it was found"),
     # other servers for the same types, as own services
     Server("squashfs-ll", image="squashfs", line="--read-only -- squashfuse_ll -f", package="squashfuse",
            limits=OWN),
@@ -56,14 +57,14 @@ SERVERS = [
 ]
 
 UNTRIED = {
-    "fuse-ext2": "opens its image for writing even when it only reads, which is refused",
+    "fuse-ext2": "opens its image for writing even for a read-only mount, which is denied",
     "erofs": "Debian 12 has no erofsfuse",
-    "vmfs": "no tool to make such a volume was found",
-    "vmfs6": "no tool to make such a volume was found",
-    "regf": "no tool to make a hive from nothing was found",
-    "lvm": "vslvmmount 20181227 does not find the volumes of today's LVM, by hand neither",
-    "vss": "no tool to make shadow copies was found",
-    "bitlocker": "no tool to make such a volume was found",
-    "bde": "no tool to make such a volume was found",
-    "filevault": "no tool to make such a volume was found",
+    "vmfs": "no tool to create such a volume was found",
+    "vmfs6": "no tool to create such a volume was found",
+    "regf": "no tool to create an empty hive was found",
+    "lvm": "vslvmmount 20181227 does not find the volumes of current LVM, also without a sandbox",
+    "vss": "no tool to create shadow copies was found",
+    "bitlocker": "no tool to create such a volume was found",
+    "bde": "no tool to create such a volume was found",
+    "filevault": "no tool to create such a volume was found",
 }

@@ -66,8 +66,8 @@ def try_the_devices():
 
 
 def try_the_network():
-    for process_tree in ("AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK", "AF_PACKET"):
-        attempt(f"a socket of {process_tree}", socket.socket, getattr(socket, process_tree), socket.SOCK_DGRAM)
+    for family in ("AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK", "AF_PACKET"):
+        attempt(f"a socket of {family}", socket.socket, getattr(socket, family), socket.SOCK_DGRAM)
 
 
 def try_other_processes():

@@ -40,7 +40,7 @@ def machine(programs):
             if path.startswith(f"{UNITS}/fsvc-mine"):
                 machine.path(path).write_text(text)
         images.make_tree(machine)
-        machine.run("sh", "-ec", f"cd {images.PROGRAM_DIRECTORY}/tree && zip -qr ../go.zip many text && chmod 600 ../go.zip")
+        machine.run("sh", "-ec", f"cd {images.DIRECTORY}/tree && zip -qr ../go.zip many text && chmod 600 ../go.zip")
         machine.run("mkdir", "-p", real_servers.MOUNTPOINT, HIDDEN_DIRECTORY)
         machine.run("sh", "-ec", f"mv /usr/bin/fusermount* {HIDDEN_DIRECTORY}")
         yield machine
@@ -54,14 +54,14 @@ def start(machine, name, line):
 
 def test_server_with_go_fuse_serves_private_archive(machine):
     start(machine, "gozip", "--options=none -- go_zipfs")
-    with real_servers.contained(machine, "gozip", f"{images.PROGRAM_DIRECTORY}/go.zip"):
+    with real_servers.contained(machine, "gozip", f"{images.DIRECTORY}/go.zip"):
         for name in ("many", "text"):
-            machine.run("diff", "--recursive", f"{images.PROGRAM_DIRECTORY}/tree/{name}", f"{real_servers.MOUNTPOINT}/{name}")
+            machine.run("diff", "--recursive", f"{images.DIRECTORY}/tree/{name}", f"{real_servers.MOUNTPOINT}/{name}")
 
 
 def test_server_with_bazil_fuse_serves_its_file(machine):
     start(machine, "hello", "--options=none -- hellofs {mountpoint}")
-    with real_servers.contained(machine, "hello", f"{images.PROGRAM_DIRECTORY}/go.zip"):
+    with real_servers.contained(machine, "hello", f"{images.DIRECTORY}/go.zip"):
         assert machine.run("cat", f"{real_servers.MOUNTPOINT}/hello").stdout == "hello, world\n"
 
 
@@ -79,4 +79,4 @@ def test_server_with_libfuse_can_mount_with_fusermount(machine, real_fusermount)
     image = images.make_image(machine, "squashfs")
     machine.run("systemctl", "start", "fsvc-squashfs.socket")
     with real_servers.contained(machine, "squashfs", image, "-o", "auto_unmount"):
-        machine.run("diff", f"{images.PROGRAM_DIRECTORY}/tree/text", f"{real_servers.MOUNTPOINT}/text")
+        machine.run("diff", f"{images.DIRECTORY}/tree/text", f"{real_servers.MOUNTPOINT}/text")
