@@ -162,7 +162,8 @@ void diag_usage_error(const char *format, ...)
 
 void diag_getopt_error(int result, char *const *argv)
 {
-	const char *argument = argv[optind - 1];
+	/* If an option argument is missing at the end, musl leaves optind behind the NULL. */
+	const char *argument = argv[optind - 1] ? argv[optind - 1] : argv[optind - 2];
 	bool is_long = strncmp(argument, "--", 2) == 0;
 	int name_length = (int)strcspn(argument, "=");
 

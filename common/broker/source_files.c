@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "broker/source_files.h"
 
-#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/open_flags.h"
 #include "base/path.h"
@@ -37,7 +36,7 @@ int source_files_request(struct service *service, const char *path, int flags,
 static int add_file(struct source_files *sources, const char *path, const char *mountpoint,
 		    struct source_file **addedp)
 {
-	struct source_file *list = array_grow(sources->list, sources->count, sizeof(*list));
+	struct source_file *list = reallocarray(sources->list, sources->count + 1, sizeof(*list));
 	int directory_length = (int)(path_basename(mountpoint) - mountpoint);
 	const char *name = path_basename(path);
 	struct source_file *added;

@@ -27,15 +27,14 @@
 #define BROKER "fsvc-open"
 
 /* Add a service of TYPE. Return it, or NULL if out of memory. */
-static struct service_info *add_service(struct service_list *services, const char *type)
+static struct service_info *add_service(struct service_list *list, const char *type)
 {
-	struct service_info *items = array_grow(services->items, services->count, sizeof(*items)),
-			    *added;
+	struct service_info *items = array_grow(list->items, list->count, sizeof(*items)), *added;
 
 	if (!items)
 		return NULL;
-	services->items = items;
-	added = &items[services->count++];
+	list->items = items;
+	added = &items[list->count++];
 	*added = (struct service_info){
 		.mounts = -1,
 		.connections = -1,
@@ -48,13 +47,13 @@ static struct service_info *add_service(struct service_list *services, const cha
 	return added->type ? added : NULL;
 }
 
-static int add_sockets(struct service_list *services)
+static int add_sockets(struct service_list *list)
 {
 	_cleanup_strv_ struct strv types = { 0 };
 	int error = socket_dir_list_types(&types);
 
 	for (size_t i = 0; error == 0 && i < types.count; i++)
-		if (!add_service(services, types.argv[i]))
+		if (!add_service(list, types.argv[i]))
 			error = -ENOMEM;
 	return error;
 }
@@ -112,18 +111,18 @@ static char *get_server(struct systemd *systemd, const char *service)
 	return i < command.count ? strdup(path_basename(command.argv[i])) : NULL;
 }
 
-static int add_unit(struct service_list *services, struct systemd *systemd, const char *unit)
+static int add_unit(struct service_list *list, struct systemd *systemd, const char *unit)
 {
 	_cleanup_free_ char *type = get_type(systemd, unit);
 	struct service_info *service = NULL;
 
 	if (!type)
 		return 0;
-	for (size_t i = 0; i < services->count && !service; i++)
-		if (strcmp(services->items[i].type, type) == 0 && !services->items[i].unit)
-			service = &services->items[i];
+	for (size_t i = 0; i < list->count && !service; i++)
+		if (strcmp(list->items[i].type, type) == 0 && !list->items[i].unit)
+			service = &list->items[i];
 	if (!service)
-		service = add_service(services, type);
+		service = add_service(list, type);
 	if (!service)
 		return -ENOMEM;
 	service->unit = strdup(unit);
@@ -140,13 +139,13 @@ static int add_unit(struct service_list *services, struct systemd *systemd, cons
 	return service->unit ? 0 : -ENOMEM;
 }
 
-static int add_units(struct service_list *services, struct systemd *systemd)
+static int add_units(struct service_list *list, struct systemd *systemd)
 {
 	_cleanup_strv_ struct strv units = { 0 };
 	int error = systemd_list_sockets(systemd, UNIT_PATTERN, &units);
 
 	for (size_t i = 0; error == 0 && i < units.count; i++)
-		error = add_unit(services, systemd, units.argv[i]);
+		error = add_unit(list, systemd, units.argv[i]);
 	return error;
 }
 
@@ -179,28 +178,28 @@ static int compare_types(const void *a, const void *b)
 	return strcmp(one->type, other->type);
 }
 
-int service_list_load(struct service_list *services, struct systemd *systemd,
+int service_list_load(struct service_list *list, struct systemd *systemd,
 		      const struct mount_list *mounts)
 {
 	_cleanup_unix_listeners_ struct unix_listeners listeners = { 0 };
 	int error;
 
-	*services = (struct service_list){ 0 };
-	error = add_sockets(services);
+	*list = (struct service_list){ 0 };
+	error = add_sockets(list);
 	if (error == 0 && systemd) {
-		int result = add_units(services, systemd);
+		int result = add_units(list, systemd);
 
 		if (result < 0)
 			diag_warning("cannot list the units of systemd: %s", strerror(-result));
 	}
 	if (error == 0)
 		error = unix_listeners_load(&listeners);
-	for (size_t i = 0; error == 0 && i < services->count; i++) {
-		set_state(&services->items[i], &listeners);
-		count_mounts(&services->items[i], mounts);
+	for (size_t i = 0; error == 0 && i < list->count; i++) {
+		set_state(&list->items[i], &listeners);
+		count_mounts(&list->items[i], mounts);
 	}
-	if (services->count > 0)
-		qsort(services->items, services->count, sizeof(*services->items), compare_types);
+	if (list->count > 0)
+		qsort(list->items, list->count, sizeof(*list->items), compare_types);
 	return error;
 }
 
@@ -238,33 +237,33 @@ static void set_result(struct service_info *service, const struct handshake *han
 			describe_failure(service, handshake->error, seconds, text, sizeof(text)));
 }
 
-int service_list_handshake(struct service_list *services, unsigned int seconds)
+int service_list_handshake(struct service_list *list, unsigned int seconds)
 {
-	_cleanup_free_ struct handshake *all = calloc(services->count + 1, sizeof(*all));
+	_cleanup_free_ struct handshake *all = calloc(list->count + 1, sizeof(*all));
 	int error = all ? 0 : -ENOMEM;
 
-	for (size_t i = 0; all && i < services->count; i++) {
-		const struct service_info *service = &services->items[i];
+	for (size_t i = 0; all && i < list->count; i++) {
+		const struct service_info *service = &list->items[i];
 
 		if (service->is_selected && strcmp(service->state, SERVICE_UNSAFE) != 0)
 			all[i].path = service->socket;
 	}
 	if (all)
-		handshake_try_all(all, services->count, seconds);
-	for (size_t i = 0; all && i < services->count; i++) {
-		if (!services->items[i].is_selected)
+		handshake_try_all(all, list->count, seconds);
+	for (size_t i = 0; all && i < list->count; i++) {
+		if (!list->items[i].is_selected)
 			continue;
-		set_result(&services->items[i], &all[i], seconds);
+		set_result(&list->items[i], &all[i], seconds);
 		if (error == 0)
 			error = all[i].error;
 	}
 	return error;
 }
 
-void service_list_free(struct service_list *services)
+void service_list_free(struct service_list *list)
 {
-	for (size_t i = 0; i < services->count; i++) {
-		struct service_info *service = &services->items[i];
+	for (size_t i = 0; i < list->count; i++) {
+		struct service_info *service = &list->items[i];
 		char *const texts[] = { service->type,    service->socket, service->unit,
 					service->enabled, service->server, service->service,
 					service->failure, service->closed, service->open };
@@ -272,6 +271,6 @@ void service_list_free(struct service_list *services)
 		for (size_t t = 0; t < ARRAY_SIZE(texts); t++)
 			free(texts[t]);
 	}
-	free(services->items);
-	*services = (struct service_list){ 0 };
+	free(list->items);
+	*list = (struct service_list){ 0 };
 }
