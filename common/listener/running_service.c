@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define PATH_VARIABLE "PATH=" PATH_DEFAULT
+static const char path_variable[] = "PATH=" PATH_DEFAULT;
 
 /* The file descriptor of a service's connection, see sd_listen_fds(3). */
 #define CONNECTION_FD 3
@@ -69,7 +69,7 @@ static int mark_surviving(struct strv *argv)
 static int execute(const struct service_context *context, const struct service_config *config,
 		   struct strv *argv)
 {
-	static const char *const variables[] = { PATH_VARIABLE, "LANG=C.UTF-8",
+	static const char *const variables[] = { path_variable, "LANG=C.UTF-8",
 						 "TZ=:/etc/localtime", "LISTEN_FDS=1", NULL };
 	struct strv environment = { 0 };
 	char listen_pid[32];
