@@ -36,6 +36,8 @@ def pytest_addoption(parser):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Leave out tests that the build or the options exclude, and sort the rest."""
+    if config.getoption("--long"):
+        check_long_tests(items)
     wanted = [is_of_this_build, is_long_enough(config.getoption("--long")), is_in_share(config.getoption("--share"))]
     if config.getoption("--no-machine"):
         wanted.append(lambda item: not has_word(item.path, MACHINES))
@@ -54,6 +56,16 @@ def is_of_this_build(item):
         return False
     return all(build_options.build_option(mark.args[0]) == mark.kwargs.get("value", True)
                for mark in item.iter_markers("needs"))
+
+
+def check_long_tests(items):
+    """Fail if a line of the table is for a test that has another name by now: it would be run each time."""
+    for _, pattern in long_tests():
+        file = pattern.partition("::")[0]
+        tests = [item.nodeid for item in items if item.path.name == file]
+        is_found = any(fnmatch.fnmatchcase(name, pattern) for name in tests)
+        if not LONG_TESTS.with_name("integration").joinpath(file).exists() or (len(tests) > 1 and not is_found):
+            raise pytest.UsageError(f"{LONG_TESTS}: no test matches {pattern}")
 
 
 def long_tests():
