@@ -346,4 +346,4 @@ def test_root_needs_no_bus_and_users_are_warned_without_bus(machine):
         done = machine.run(*prefix, "fsvc-probe", "-J", check=False)
         assert done.returncode == 0 and json.loads(done.stdout)["services"][0]["unit"] is None
         line, = done.stderr.splitlines()
-        assert "warning: cannot connect to systemd" in line
+        assert re.search("warning: cannot (connect to|list the units of) systemd", line)
