@@ -299,7 +299,7 @@ def test_number_of_mounts_per_user_is_limited(listening, hold):
 
 
 def test_subordinate_user_ids_count_as_one_user(listening, hold, work):
-    (work / "subuid").write_text("somebody:100000:65536\n")
+    (work / "subuid").write_text("alice:100000:65536\n")
     Path("/etc/subuid").touch()
     mounts.mount(work / "subuid", "/etc/subuid", None, mounts.BIND)
     try:

@@ -107,7 +107,7 @@ def test_utab_entry_of_user_is_in_table_owned_by_root(attempt, as_user):
 @pytest.fixture
 def long_table():
     """A mount table with 100 entries, which must be unchanged after the test."""
-    lines = [f"SRC=/nothing TARGET=/nowhere/{number} ROOT=/ OPTS=user=somebody" for number in range(100)]
+    lines = [f"SRC=/nothing TARGET=/nowhere/{number} ROOT=/ OPTS=user=alice" for number in range(100)]
     table = Path("/run/mount/utab")
     table.write_text("\n".join(lines) + "\n")
     yield table

@@ -19,7 +19,7 @@ from kit.waiting import wait_for
 from kit.unprivileged_user import USER, as_user, fuse_conf, set_user_id  # noqa: F401, fixtures
 
 TABLE, LOCK, EVENT = (Path(f"/run/mount/utab{end}") for end in ("", ".lock", ".event"))
-OTHER_ENTRIES = "SRC=server:/a\\040b TARGET=/net ROOT=/ OPTS=user=somebody\nSRC=x TARGET=/net ROOT=/ OPTS=_netdev\n"
+OTHER_ENTRIES = "SRC=server:/a\\040b TARGET=/net ROOT=/ OPTS=user=alice\nSRC=x TARGET=/net ROOT=/ OPTS=_netdev\n"
 LONG_NAME = "/".join(["long" * 40] * 3)
 NAMES = [LONG_NAME, "a b", "com,ma", "back\\slash", "ha#sh", "\u00e4\u00f6\u20ac", "\\040", "tab\there", 'quo"te', "=",
          "a TARGET=/etc ATTRS=fsvc.server=1:1 OPTS=x"]
