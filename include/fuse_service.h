@@ -83,9 +83,9 @@ bool fuse_service_can_allow_other(const struct fuse_service *sf);
 bool fuse_service_can_fuseblk(const struct fuse_service *sf);
 
 /*
- * Merge the helper's command line into ARGS, which must begin as the arguments of main():
- * args->argv[0] becomes the subtype, followed by the server's own arguments, then the helper's. The
- * caller frees ARGS with fuse_opt_free_args().
+ * Merge the helper's command line into ARGS, which must contain the arguments of main() before the
+ * call. After it, args->argv[0] is the subtype, followed by the server's own arguments and then the
+ * helper's. The caller frees ARGS with fuse_opt_free_args().
  */
 int fuse_service_append_args(struct fuse_service *sf, struct fuse_args *args);
 

@@ -2,10 +2,10 @@
 /*
  * Notifications of a server's system calls, and answers to them (seccomp_unotify(2)).
  *
- * Another thread of the server can change the memory at any time. This gives it nothing: an answer
- * depends only on the bytes that were read here, and for no path does it give access to more than
- * the files of this mount. A call that is continued is executed by the kernel with the server's own
- * rights; the server has no privileges.
+ * Another thread of the server can change the arguments in memory at any time. It gains nothing: an
+ * answer depends only on the bytes that were read here, and gives access only to the files that the
+ * helper opens for this mount. If a call is continued, the kernel reads the memory again, but
+ * executes the call with the rights of the server, which has no privileges.
  */
 #pragma once
 

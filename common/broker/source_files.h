@@ -52,8 +52,9 @@ int source_files_fetch(struct source_files *sources, struct service *service,
 struct source_file *source_files_find(const struct source_files *sources, const char *name);
 
 /*
- * Open SOURCE as open(2) with FLAGS would. Without a helper the result shares its offset with other
- * file descriptors of the file.
+ * Open SOURCE as open(2) with FLAGS would. If the helper has exited, or this mount has already
+ * opened the device for writing, duplicate an earlier file descriptor: both then share one file
+ * offset.
  * Return a file descriptor, owned by the caller, or a negative errno.
  */
 int source_file_open(struct source_file *source, struct service *service, int flags);

@@ -10,9 +10,9 @@
 
 /*
  * Check that the caller may mount on FD, an O_PATH file descriptor: a directory or a regular file.
- * If the caller is not root, it must be writable for the caller, not be in a sticky directory of
- * another user, and be on a filesystem that stores files, unlike /proc; and the caller must not
- * have reached the limit of mounts.
+ * If the caller is not root, it must be writable for the caller, not have the sticky bit set if it
+ * belongs to another user, and be on a filesystem that stores files, unlike /proc; and the limit of
+ * FUSE mounts (fuse_conf.h) must not have been reached.
  */
 int mountpoint_policy_check(const struct authority *authority, int fd, const char **reason);
 

@@ -3,8 +3,8 @@
 #pragma once
 
 /*
- * Enter the mount namespace NAME, a process ID or a file (setns(2)), and make the directory there
- * with the path of the current working directory the working directory. Fail if it does not exist.
+ * Enter the mount namespace NAME, a process ID or a file (setns(2)). Then change to the directory
+ * that has the path of the previous working directory; fail if the namespace has no such directory.
  * Call this before any path is opened. No privilege is raised: only root can do this. Return 0, or
  * a negative errno after printing a message.
  */

@@ -4,9 +4,9 @@
  * umount(8) and findmnt(8) use (x-systemd.automount, nofail, ...) and the process ID of the server,
  * for which fsvc-umount waits.
  *
- * libmount is not used to write it. It has ten times the code of this program, which would run with
- * root's user ID for each mount of a user. It would double the time of a mount, needs more memory,
- * and waits without a limit for a lock that any user can hold.
+ * libmount is not used to write the table. Its code, ten times as large as this program, would run
+ * with root's user ID for each mount of a user. It would double the time of a mount, need more
+ * memory, and wait without a limit for a lock that any user can hold.
  *
  * If the build option mount_table is false, nothing is recorded or found.
  *

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The helper's command line as a memfd, in which the server receives it: "ARGS", the number of
- * arguments, a table of positions and lengths, the strings. Integers are big-endian; a length
- * includes the NUL.
+ * The memfd in which the helper sends its command line to the service. It contains "ARGS", the
+ * number of arguments, a table of positions and lengths, and the strings. Integers are big-endian;
+ * a length includes the NUL.
  */
 #pragma once
 

@@ -12,9 +12,9 @@ struct limits {
 	uint64_t memory; /* bytes */
 	unsigned int processes;
 	/*
-	 * The service serves the root filesystem and runs with user ID 0. The number of open files
-	 * is then not limited, because the kernel compares this limit also with a number that it
-	 * counts for all processes of root.
+	 * The service serves the root filesystem and runs with user ID 0. RLIMIT_NOFILE is then
+	 * not lowered: the kernel also compares it with the number of file descriptors in flight in
+	 * sockets (unix(7)), which it counts for all processes of root together.
 	 */
 	bool keep_root_user;
 };
