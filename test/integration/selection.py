@@ -33,6 +33,11 @@ def pytest_addoption(parser):
     parser.addoption("--no-sandbox", action="store_true", help="leave out tests of fsvc-listen's sandbox")
 
 
+def path_of(item):
+    """Return the path of the file of a test. pytest before 7.0, as in Debian 11, has no item.path."""
+    return pathlib.Path(str(item.fspath))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Leave out tests that the build or the options exclude, and sort the rest."""
@@ -40,15 +45,15 @@ def pytest_collection_modifyitems(config, items):
         check_long_tests(items)
     wanted = [is_of_this_build, is_long_enough(config.getoption("--long")), is_in_share(config.getoption("--share"))]
     if config.getoption("--no-machine"):
-        wanted.append(lambda item: not has_word(item.path, MACHINES))
+        wanted.append(lambda item: not has_word(path_of(item), MACHINES))
     if config.getoption("--no-sandbox"):
-        wanted.append(lambda item: not has_word(item.path, SANDBOX))
+        wanted.append(lambda item: not has_word(path_of(item), SANDBOX))
     chosen = {item: all(condition(item) for condition in wanted) for item in items}
     config.hook.pytest_deselected(items=[item for item in items if not chosen[item]])
     items[:] = sorted(filter(chosen.get, items), key=sort_key)
     for item in items:
         if has_module_fixture(item):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+            item.add_marker(pytest.mark.xdist_group(path_of(item).name))
 
 
 def is_of_this_build(item):
@@ -62,7 +67,7 @@ def check_long_tests(items):
     """Fail if a line of the table is for a test that has another name by now: it would be run each time."""
     for _, pattern in long_tests():
         file = pattern.partition("::")[0]
-        tests = [item.nodeid for item in items if item.path.name == file]
+        tests = [item.nodeid for item in items if path_of(item).name == file]
         is_found = any(fnmatch.fnmatchcase(name, pattern) for name in tests)
         if not LONG_TESTS.with_name("integration").joinpath(file).exists() or (len(tests) > 1 and not is_found):
             raise pytest.UsageError(f"{LONG_TESTS}: no test matches {pattern}")
@@ -97,7 +102,7 @@ def has_word(path, words):
 
 def sort_key(item):
     """Return the sort key of a test. Tests of a file stay in their order."""
-    first = FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST)
+    first = FIRST.index(path_of(item).name) if path_of(item).name in FIRST else len(FIRST)
     return not has_module_fixture(item), first
 
 
