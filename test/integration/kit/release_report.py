@@ -46,8 +46,8 @@ SLOW = ("test_attack_*.py", "test_default_timeouts.py")
 # Test files with a machine, except two tests that take too long for four releases.
 IN_A_MACHINE = ("test_machine.py", "test_mount_commands.py", "test_escape.py")
 LEFT_OUT = "not thousand_mounts and not attacks_fail_with_installed"
-# Leave out tests with a machine, with the sandbox, and with other build options.
-WITHOUT_MACHINE = ("--no-machine", "--no-sandbox", "--ignore=test_meson_options.py")
+# Leave out tests with a machine, with the sandbox, with other build options, and of the runner (pytest-xdist).
+WITHOUT_MACHINE = ("--no-machine", "--no-sandbox", "--ignore=test_meson_options.py", "--ignore=test_scheduling.py")
 ESCAPES = "test_escape.py::test_attempt_of_hostile_server_fails["
 
 VERSIONS = {"systemd": "systemd", "libfuse": "libfuse3-dev", "gcc": "gcc", "Python": "python3"}
