@@ -7,6 +7,9 @@
 /* The default PATH. */
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+/* This directory exists if systemd is running, see sd_booted(3). */
+#define SYSTEMD_DIR "/run/systemd/system"
+
 /* Return the part of PATH after its last slash, or PATH itself. The result points into PATH. */
 static inline const char *path_basename(const char *path)
 {

@@ -7,6 +7,7 @@
 #include "base/diag.h"
 #include "base/interrupt.h"
 #include "base/parse.h"
+#include "base/path.h"
 #include "config.h"
 #include "helper/mountpoint_policy.h"
 #include "helper/session.h"
@@ -19,9 +20,6 @@
 
 #define FIRST_REPLY_TIMEOUT_S 30
 #define MOUNT_TIMEOUT_S       90
-
-/* This directory exists if systemd is running, see sd_booted(3). */
-#define SYSTEMD_DIR "/run/systemd/system"
 
 /* The signals whose action interrupt.h changes. The caller may have ignored them. */
 static const int changed_signals[] = { SIGPIPE, SIGXFSZ, SIGALRM };

@@ -5,6 +5,7 @@
 #include "base/deadline.h"
 #include "base/fdpath.h"
 #include "base/interrupt.h"
+#include "base/new_syscalls.h"
 #include "base/privs.h"
 #include "mount/create_mount.h"
 #include "mount/utab.h"
@@ -16,10 +17,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
-
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434 /* Linux 5.3, the same on every architecture */
-#endif
 
 /*
  * The delay of the progress message, and the poll interval if the kernel has no file descriptor for

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/fdpath.h"
 #include "base/options.h"
+#include "base/path.h"
 #include "base/privs.h"
 #include "mount/create_mount.h"
 #include "mount/mountinfo.h"
@@ -13,8 +14,6 @@
 #include <limits.h>
 #include <string.h>
 
-/* This directory exists if systemd manages mounts, see sd_booted(3). */
-#define SYSTEMD_DIR "/run/systemd/system"
 /* With this option in utab, systemd unmounts at shutdown before it stops the service. */
 #define NETDEV_OPTION "_netdev"
 

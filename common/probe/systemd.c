@@ -36,8 +36,6 @@ struct systemd {
 	sd_bus *bus;
 };
 
-/* Exists if systemd is the init system, see sd_booted(3). */
-#define SYSTEMD_DIR "/run/systemd/system"
 /* The socket of systemd for root, which works without a D-Bus daemon. */
 #define PRIVATE_ADDRESS "unix:path=/run/systemd/private"
 

@@ -71,15 +71,21 @@ static int build_path(const char *subtype, char **pathp)
 	return strlen(*pathp) >= sizeof(((struct sockaddr_un *)NULL)->sun_path) ? -ENAMETOOLONG : 0;
 }
 
+/* Build the path of the socket for SUBTYPE and check the directory, for the two functions below. */
+static int prepare_path(const char *subtype, char **pathp, const char **reason)
+{
+	int error = build_path(subtype, pathp);
+
+	*reason = NULL;
+	return error < 0 ? error : check_directory(reason);
+}
+
 int socket_dir_find(const char *subtype, char **pathp, const char **reason)
 {
 	struct stat status;
 	int error;
 
-	*reason = NULL;
-	error = build_path(subtype, pathp);
-	if (error == 0)
-		error = check_directory(reason);
+	error = prepare_path(subtype, pathp, reason);
 	if (error < 0)
 		return error;
 	/* Only root can change it between this check and connect(2). */
@@ -173,10 +179,7 @@ int socket_dir_listen(const char *subtype, char **pathp, const char **reason)
 	_cleanup_close_ int fd = -1, lock = -1;
 	int error;
 
-	*reason = NULL;
-	error = build_path(subtype, pathp);
-	if (error == 0)
-		error = check_directory(reason);
+	error = prepare_path(subtype, pathp, reason);
 	if (error < 0)
 		return error;
 	/* Without the lock, two processes could both find the path free. */
